@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Named tensors in files, whatever the container: safetensors (single or sharded), torch zip and
+ * legacy pickles. The container is recognised by content, never by the file's name.
+ */
+#ifndef SDI_IO_TENSOR_FILE_H
+#define SDI_IO_TENSOR_FILE_H
+
+#include "io/source.h"
+#include "tensor/dtype.h"
+
+enum { SDI_MAX_RANK = 8 };
+
+typedef struct sdi_tensor_info {
+    const char *name;
+    sdi_dtype dtype;
+    int32_t rank;
+    int64_t shape[SDI_MAX_RANK];
+    uint64_t count; // elements
+    uint64_t bytes; // contiguous, row-major
+} sdi_tensor_info;
+
+typedef struct sdi_tensor_file sdi_tensor_file;
+
+/* Holds a reference to the source. Every size in the file is checked against the source before
+ * anything is allocated on its word. */
+sdiff_status sdi_tensor_file_open(const sdi_env *env, sdi_source *source, sdi_tensor_file **out);
+/* A file by path; "*.index.json" opens its shards (which must lie in the same folder). */
+sdiff_status sdi_tensor_file_open_path(const sdi_env *env, const char *path,
+                                       sdi_tensor_file **out);
+void sdi_tensor_file_free(const sdi_env *env, sdi_tensor_file *file); // NULL is allowed
+
+int32_t sdi_tensor_file_count(const sdi_tensor_file *file);
+const sdi_tensor_info *sdi_tensor_file_info(const sdi_tensor_file *file, int32_t index);
+int32_t sdi_tensor_file_find(const sdi_tensor_file *file, const char *name); // -1: absent
+/* The "__metadata__" string of that key, or NULL. */
+const char *sdi_tensor_file_metadata(const sdi_tensor_file *file, const char *key);
+
+/* The bytes of one tensor, contiguous and row-major, with no promise of alignment. Points into the
+ * mapping where it can (*owned NULL), else into a fresh block (*owned, to be freed by the caller
+ * with sdi_free): readers, compressed entries, tensors with permuted strides.
+ * Safe to call from several threads on mapped files. */
+sdiff_status sdi_tensor_file_data(const sdi_env *env, sdi_tensor_file *file, int32_t index,
+                                  const void **data, void **owned);
+
+/* Writing: safetensors, to a temporary name beside path, then renamed. Tensors keep their order. */
+typedef struct sdi_tensor_out {
+    const char *name;
+    sdi_dtype dtype;
+    int32_t rank;
+    int64_t shape[SDI_MAX_RANK];
+    const void *data; // contiguous, row-major
+} sdi_tensor_out;
+
+sdiff_status sdi_safetensors_write(const sdi_env *env, const char *path,
+                                   const sdi_tensor_out *tensors, int32_t count,
+                                   const char *const *metadata /* key, value, …, NULL; may be NULL */);
+
+#endif
