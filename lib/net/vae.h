@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The autoencoder of latent diffusion: AutoencoderKL of diffusers,
+ * ldm.models.autoencoder.AutoencoderKL of the original; names are diffusers'.
+ */
+#ifndef SDI_NET_VAE_H
+#define SDI_NET_VAE_H
+
+#include "nn/nn.h"
+
+enum { SDI_VAE_MAX_LEVELS = 8 };
+
+typedef struct sdi_vae_config {
+    int32_t image_channels;  // 3
+    int32_t latent_channels; // 4
+    int32_t levels;          // images are 2^(levels-1) times the latents
+    int32_t block_out_channels[SDI_VAE_MAX_LEVELS];
+    int32_t layers_per_block;
+    int32_t norm_groups; // 32
+    int32_t mid_attention; // 1
+    int32_t quant_conv;    // 1: quant_conv and post_quant_conv are there
+    double scaling_factor; // 0.18215
+    double shift_factor;   // 0
+} sdi_vae_config;
+
+void sdi_vae_config_init(sdi_vae_config *config);
+
+typedef struct sdi_vae_args {
+    const sdi_vae_config *config;
+    int64_t b, h, w; // of the input: pixels for the encoder, latents for the decoder
+    int32_t intermediates;
+} sdi_vae_args;
+
+/* "image" [b, 3, h, w] in [-1, 1] -> "moments" [b, 2*latent_channels, …]: mean, log variance. */
+void sdi_vae_encoder_net(sdi_nn *n, const void *args);
+/* "z" [b, 4, h, w], already divided by the scaling factor -> "image" [b, 3, …] in about [-1, 1]. */
+void sdi_vae_decoder_net(sdi_nn *n, const void *args);
+
+#endif

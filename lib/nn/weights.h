@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The parameters of one network: declared by a declare pass, filled by a loader, read by plans.
+ */
+#ifndef SDI_NN_WEIGHTS_H
+#define SDI_NN_WEIGHTS_H
+
+#include "kernel/kernel.h"
+
+typedef enum sdi_role {
+    SDI_ROLE_MATRIX, // operand of products, packed for the kernels
+    SDI_ROLE_VECTOR, // float32: biases, norms
+    SDI_ROLE_TABLE   // rows gathered or added: embeddings, positions; float32
+} sdi_role;
+
+/* One named tensor as PyTorch would hold it. */
+typedef struct sdi_param {
+    char *name; // "down_blocks.0.resnets.0.conv1.weight"
+    sdi_role role;
+    int32_t rank;
+    int64_t shape[4];
+    int64_t count;
+    int32_t matrix;      // MATRIX: index of the packed matrix it is a part of
+    int64_t row0;        // and its first row there
+    float *values;       // VECTOR, TABLE: [count]
+    int32_t standardize; // convolution weights of BiT
+    int32_t bound;       // was given its values
+} sdi_param;
+
+typedef struct sdi_weights {
+    sdi_env env; // memory of the owner
+    sdi_kernels kernels;
+    sdi_param *params;
+    int32_t count, capacity;
+    sdi_packed *matrices;
+    int32_t matrix_count, matrix_capacity;
+    int32_t *index; // hash of names, open addressing
+    int32_t index_size;
+} sdi_weights;
+
+void sdi_weights_init(sdi_weights *weights, const sdi_env *env, const sdi_kernels *kernels);
+void sdi_weights_free(sdi_weights *weights); // zeroed is fine
+
+int32_t sdi_weights_find(const sdi_weights *weights, const char *name); // -1: absent
+/* Elements and bytes (as packed) of all parameters. */
+uint64_t sdi_weights_elements(const sdi_weights *weights);
+uint64_t sdi_weights_bytes(const sdi_weights *weights);
+/* Allocates memory for all matrices and values; before the first bind. */
+sdiff_status sdi_weights_allocate(const sdi_env *env, sdi_weights *weights);
+/* Converts or packs the values of one parameter from its file's bytes (contiguous, any float type,
+ * any alignment). Shapes were checked by the caller. */
+void sdi_weights_bind(const sdi_exec *exec, sdi_weights *weights, int32_t param,
+                      const void *source, sdi_dtype type);
+/* Current values as float32 in PyTorch's order, [count]. */
+void sdi_weights_read(const sdi_weights *weights, int32_t param, float *out);
+
+#endif
