@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { LONG_S = 0x17f };
+enum { LONG_S = 0x17f, YPOGEGRAMMENI = 0x345 };
 
 int sdi_codes_match(const sdi_codes *text, size_t at, const char *word, sdi_clip_pattern pattern)
 {
@@ -27,8 +27,12 @@ int sdi_codes_match(const sdi_codes *text, size_t at, const char *word, sdi_clip
 
 typedef enum kind { SPACE, LETTER, NUMBER, SYMBOL } kind;
 
-static kind kind_of(int32_t code)
+static kind kind_of(int32_t code, sdi_clip_pattern pattern)
 {
+    /* A mark whose capital is a letter: without regard to case Python's pattern takes it neither
+     * for a letter nor for anything else, and passes over it. */
+    if (code == YPOGEGRAMMENI && pattern == SDI_CLIP_PATTERN_IGNORE_CASE)
+        return SPACE;
     if (sdi_is_letter(code))
         return LETTER;
     if (sdi_is_number(code))
@@ -53,20 +57,20 @@ static size_t fixed_word(const sdi_codes *text, size_t at, sdi_clip_pattern patt
 int sdi_clip_split(const sdi_codes *text, sdi_clip_pattern pattern, size_t *start, size_t *end)
 {
     size_t i = *start;
-    while (i < text->count && kind_of(text->at[i]) == SPACE)
+    while (i < text->count && kind_of(text->at[i], pattern) == SPACE)
         i++;
     if (i == text->count)
         return 0;
     *start = i;
     const size_t fixed = fixed_word(text, i, pattern);
-    const kind first = kind_of(text->at[i]);
+    const kind first = kind_of(text->at[i], pattern);
     if (fixed) {
         *end = i + fixed;
         return 1;
     }
     do
         i++;
-    while (first != NUMBER && i < text->count && kind_of(text->at[i]) == first);
+    while (first != NUMBER && i < text->count && kind_of(text->at[i], pattern) == first);
     *end = i;
     return 1;
 }

@@ -102,7 +102,7 @@ static const entity *find(const int32_t *codes, size_t length)
     if (length >= sizeof key.name)
         return NULL;
     for (size_t i = 0; i < length; i++) {
-        if (codes[i] >= 0x80)
+        if (codes[i] <= 0 || codes[i] >= 0x80)
             return NULL;
         key.name[i] = (char)codes[i];
     }
