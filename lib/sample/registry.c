@@ -13,6 +13,10 @@ static const sdi_sampler_entry entries[] = {
     {"euler", sdi_plan_euler, SDI_FAMILY_EULER, 0, 1, 0, 0},
     {"euler_a", sdi_plan_euler_a, SDI_FAMILY_EULER, 0, 1, 0, 1},
     {"dpmpp_2m", sdi_plan_dpm_multistep, SDI_FAMILY_DPM, SDI_FINAL_ZERO, 2, 0, 0},
+    {"dpmpp_2m_heun", sdi_plan_dpm_multistep, SDI_FAMILY_DPM, SDI_FINAL_ZERO, 2, SDI_DPM_HEUN, 0},
+    {"dpmpp_3m", sdi_plan_dpm_multistep, SDI_FAMILY_DPM, SDI_FINAL_ZERO, 3, 0, 0},
+    {"dpmpp_2m_sde", sdi_plan_dpm_multistep, SDI_FAMILY_DPM, SDI_FINAL_ZERO, 2, SDI_DPM_SDE, 0},
+    {"dpm_solver_2m", sdi_plan_dpm_multistep, SDI_FAMILY_DPM, SDI_FINAL_TABLE_MIN, 2, SDI_DPM_NOISE, 0},
 };
 
 const sdi_sampler_entry *sdi_sampler_find(const char *name)

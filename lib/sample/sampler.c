@@ -241,11 +241,7 @@ static sdiff_status draw_noise(const sdi_env *env, sdi_sampler *s)
     const int64_t draw = s->draws++;
     if (!s->noise_fn)
         return SDIFF_OK;
-    const sdiff_status status =
-        s->noise_fn(s->noise_user, draw, s->arrays[SDI_OP_NOISE], s->count);
-    if (status == SDIFF_ERROR_INVALID_ARGUMENT && env->error && env->error->status == SDIFF_OK)
-        return sdi_fail(env, status, "the noise function failed at draw %lld", (long long)draw);
-    return status;
+    return s->noise_fn(s->noise_user, draw, s->arrays[SDI_OP_NOISE], s->count);
 }
 
 /* destination = the form's combination of arrays; it may be one of them. */

@@ -86,13 +86,13 @@ static int32_t order_of_step(const sdi_plan *plan, int32_t step)
 
 void sdi_plan_dpm_multistep(sdi_plan *plan)
 {
-    const int heun = (plan->variant & SDI_DPM_HEUN) != 0 || plan->order == 3;
     for (int32_t i = plan->first; i < plan->levels->steps; i++) {
         const sdi_level from = sdi_plan_level(plan, i), to = sdi_plan_level(plan, i + 1);
+        const int32_t order = order_of_step(plan, i);
+        const int heun = (plan->variant & SDI_DPM_HEUN) != 0 || order == 3;
         const step_terms terms = plan->variant & SDI_DPM_NOISE ? terms_noise(&from, &to, heun)
                                  : plan->variant & SDI_DPM_SDE ? terms_sde(&from, &to, heun)
                                                                : terms_data(&from, &to, heun);
-        const int32_t order = order_of_step(plan, i);
         const double h = to.lambda - from.lambda;
         const double h0 = order > 1 ? from.lambda - sdi_plan_level(plan, i - 1).lambda : 0;
 
