@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The bytes of one tensor: straight from the mapping where they lie there in order, else read,
+ * inflated or gathered by strides into a fresh block.
+ */
+#include "base/memory.h"
+#include "io/tensor_table.h"
+
+#include <string.h>
+
+/* Bytes from the first to the last element, both included: what must be at hand to gather. */
+static uint64_t extent(const sdi_tensor_entry *entry)
+{
+    const uint64_t size = sdi_dtype_size(entry->info.dtype);
+    if (entry->contiguous || entry->info.count == 0)
+        return entry->info.bytes;
+    uint64_t last = 0;
+    for (int32_t d = 0; d < entry->info.rank; d++)
+        last += (uint64_t)(entry->info.shape[d] - 1) * (uint64_t)entry->stride[d];
+    return (last + 1) * size;
+}
+
+/* `in` begins at the first element. The last axis is copied as a run where its stride is 1. */
+static void gather(unsigned char *out, const unsigned char *in, const sdi_tensor_entry *entry)
+{
+    const size_t size = sdi_dtype_size(entry->info.dtype);
+    const int32_t inner = entry->info.rank - 1;
+    const uint64_t run = entry->stride[inner] == 1 ? (uint64_t)entry->info.shape[inner] : 1;
+    int64_t at[SDI_MAX_RANK] = {0};
+    uint64_t from = 0; // elements
+    for (uint64_t done = 0; done < entry->info.count; done += run) {
+        memcpy(out + done * size, in + from * size, (size_t)run * size);
+        at[inner] += (int64_t)run;
+        from += run * (uint64_t)entry->stride[inner];
+        for (int32_t d = inner; d > 0 && at[d] == entry->info.shape[d]; d--) {
+            from -= (uint64_t)entry->info.shape[d] * (uint64_t)entry->stride[d];
+            from += (uint64_t)entry->stride[d - 1];
+            at[d] = 0;
+            at[d - 1]++;
+        }
+    }
+}
+
+/* The extent of a tensor in order of the storage. */
+static sdiff_status storage_view(const sdi_env *env, sdi_tensor_file *file,
+                                 const sdi_tensor_entry *entry, const unsigned char **bytes,
+                                 void **owned)
+{
+    const sdi_storage *storage = &file->storages[entry->storage];
+    return sdi_source_view(env, file->sources[storage->source], storage->offset + entry->start,
+                           extent(entry), bytes, owned);
+}
+
+sdiff_status sdi_tensor_file_data(const sdi_env *env, sdi_tensor_file *file, int32_t index,
+                                  const void **data, void **owned)
+{
+    const sdi_tensor_entry *entry = &file->entries[index];
+    const unsigned char *bytes = NULL;
+    void *block = NULL;
+    *data = NULL;
+    *owned = NULL;
+    SDI_TRY(storage_view(env, file, entry, &bytes, &block));
+    if (!entry->contiguous && entry->info.count > 0) {
+        void *gathered = sdi_alloc(env, entry->info.bytes, 1);
+        if (gathered)
+            gather(gathered, bytes, entry);
+        sdi_free(env, block);
+        if (!gathered)
+            return SDIFF_ERROR_NO_MEMORY;
+        block = gathered;
+        bytes = gathered;
+    }
+    *data = bytes;
+    *owned = block;
+    return SDIFF_OK;
+}

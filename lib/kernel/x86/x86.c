@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The x86 ladder: which family of kernels goes into the table.
+ */
+#include "kernel/x86/x86.h"
+
+/* A set stands on the ones before it: asking for AVX-512 alone means everything up to AVX-512. */
+static uint32_t with_implied(uint32_t mask)
+{
+    if (mask & (SDI_SET_AVX512_BF16 | SDI_SET_AMX_BF16))
+        mask |= SDI_SET_AVX512;
+    if (mask & SDI_SET_AVX512)
+        mask |= SDI_SET_AVX2;
+    return mask;
+}
+
+void sdi_kernels_init_x86(sdi_kernels *kernels, uint32_t mask)
+{
+    mask = with_implied(mask) & sdi_x86_sets_available();
+    if (!(mask & SDI_SET_AVX2))
+        return;
+}
