@@ -5,6 +5,7 @@
 #include "parity.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,7 @@ void parity_open(parity *p, const char *golden)
     const char *path = test_shared(golden); // may skip: before anything is allocated
     memset(p, 0, sizeof *p);
     p->env = test_env_new();
-    p->name = golden;
+    snprintf(p->name, sizeof p->name, "%s", golden);
     test_ok(&p->env, sdi_pool_new(&p->env, 2, NULL, NULL, &p->pool));
     const char *sets = getenv("SDIFF_KERNELS");
     uint32_t mask = SDI_SET_ALL;

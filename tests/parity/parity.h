@@ -19,7 +19,7 @@ typedef struct parity {
     sdi_pool *pool;
     sdi_kernels kernels;
     sdi_tensor_file *golden;
-    const char *name;    // of the golden file, for the report
+    char name[128];       // of the golden file, for the report
     double worst;        // largest error / tolerance so far
     char worst_name[128];
 } parity;
