@@ -12,6 +12,7 @@
 #include "kernel/kernel.h"
 #include "pipeline/generate.h"
 #include "pipeline/preview.h"
+#include "pipeline/vae_code.h"
 #include "stablediff/stablediff.h"
 
 #include <pthread.h>

@@ -5,7 +5,9 @@
 #include "api/handle.h"
 
 #include "base/datadir.h"
+#include "text/embedded_vocab.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const sdiff_model_params defaults = {.struct_size = sizeof defaults};
@@ -39,7 +41,6 @@ sdiff_status sdi_open_with(sdiff_context *context, const sdi_model_source *sourc
                      (params->compute == SDIFF_COMPUTE_AUTO &&
                       sdi_kernels_prefer_bf16(context->kernel_mask));
     sdi_kernels_init(&kernels, context->kernel_mask, bf16 ? SDI_BF16 : SDI_F32);
-    char data_dir[SDI_DATA_DIR_SIZE];
     sdi_model_options options;
     memset(&options, 0, sizeof options);
     options.kernels[SDI_PART_UNET] = &kernels;
@@ -48,7 +49,7 @@ sdiff_status sdi_open_with(sdiff_context *context, const sdi_model_source *sourc
     options.config = params->config;
     options.vae = params->vae;
     options.vocab = params->vocab;
-    options.data_dir = sdi_data_dir(data_dir);
+    options.data_dir = sdi_data_dir();
     options.embedded_vocab = sdi_embedded_vocab(&options.embedded_vocab_size);
     options.ema = params->use_ema;
     options.prediction = params->prediction;
@@ -171,7 +172,8 @@ sdiff_status sdiff_model_preview(sdiff_model *model, const float *latents, int32
         width > SDIFF_IMAGE_MAX_SIDE)
         return SDIFF_ERROR_INVALID_ARGUMENT;
     pthread_mutex_lock(&model->lock);
-    sdiff_status status = sdi_preview_fit(&model->env, model->model, &model->preview);
+    sdiff_status status = sdi_preview_fit(&model->env, model->model, model->context->pool,
+                                          &model->preview);
     sdi_image *image = NULL;
     if (status == SDIFF_OK)
         status = sdi_preview_image(&model->env, &model->preview, latents, height, width, &image);

@@ -31,7 +31,7 @@ sdiff_status sdi_png_read(const sdi_env *env, const char *name, const void *byte
 sdiff_status sdi_png_write(const sdi_env *env, const sdi_image *image, const char *path,
                            const char *const *text);
 
-/* Area-weighted when it shrinks, Catmull-Rom when it grows; alpha is premultiplied meanwhile. */
+/* Catmull-Rom, stretched where a side shrinks; alpha is premultiplied meanwhile. */
 sdiff_status sdi_image_resize(const sdi_env *env, const sdi_image *image, int32_t width,
                               int32_t height, sdi_image **out);
 

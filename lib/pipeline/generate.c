@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "pipeline/progress.h"
 #include "pipeline/text_encode.h"
+#include "pipeline/vae_code.h"
 
 #include <math.h>
 #include <string.h>
@@ -39,32 +40,17 @@ static int has_text(const generation *g)
 
 /* ---- planning ---------------------------------------------------------------------------------- */
 
-static sdiff_status plan_decoder(generation *g)
-{
-    sdi_vae_args args;
-    memset(&args, 0, sizeof args);
-    args.config = &g->config->vae;
-    args.b = 1;
-    args.h = g->denoiser.h;
-    args.w = g->denoiser.w;
-    return sdi_session_plan(g->session, SDI_NET_VAE_DECODER, &args, sizeof args, &g->decoder);
-}
-
-static int32_t latent_scale(const sdi_model_config *config)
-{
-    return config->has[SDI_PART_VAE_DECODER] ? 1 << (config->vae.levels - 1) : 1;
-}
-
 static sdiff_status plan(generation *g)
 {
     const sdiff_generate_params *r = g->request;
-    const int32_t scale = latent_scale(g->config);
+    const int32_t scale = sdi_latent_scale(g->config);
     SDI_TRY(sdi_denoiser_init(&g->denoiser, g->session, r, &g->schedule,
                               r->height / scale, r->width / scale));
     if (has_text(g))
         SDI_TRY(sdi_text_plan(g->session, 2, r->clip_skip, &g->text));
     if (g->config->has[SDI_PART_VAE_DECODER] && !r->no_decode)
-        SDI_TRY(plan_decoder(g));
+        SDI_TRY(sdi_vae_plan(g->session, SDI_NET_VAE_DECODER, 1, g->denoiser.h, g->denoiser.w,
+                             &g->decoder));
     return SDIFF_OK;
 }
 

@@ -3,6 +3,7 @@
  * What a request may ask for.
  */
 #include "pipeline/generate.h"
+#include "pipeline/vae_code.h"
 
 #include <math.h>
 
@@ -51,7 +52,7 @@ static sdiff_status check_model(const sdi_session *s)
 sdiff_status sdi_request_check(const sdi_session *s, sdiff_generate_params *r)
 {
     const sdi_model_config *config = sdi_model_get_config(s->model);
-    const int32_t scale = config->has[SDI_PART_VAE_DECODER] ? 1 << (config->vae.levels - 1) : 1;
+    const int32_t scale = sdi_latent_scale(config);
     SDI_TRY(check_model(s));
     if (!r->width)
         r->width = config->unet.sample_size * scale;
