@@ -20,6 +20,8 @@ struct sdi_sampler {
     double clip;        // predicted x0 is clamped to ±clip; 0: not
     sdi_noise_fn noise_fn;
     void *noise_user;
+    sdi_interval_noise_fn interval_fn; // may be NULL
+    void *interval_user;
 
     size_t count;
     float *arrays[SDI_OPERANDS]; // by operand; those that no row uses, and OUT, are NULL
@@ -52,7 +54,9 @@ static sdiff_status check_rows(const sdi_env *env, const sdi_sampler_params *par
                             "the sampler \"%s\" cannot step from sigma %g (timestep %g) of this "
                             "schedule with this prediction type",
                             params->name, row->sigma, row->timestep);
-        if (!params->noise && (row->before != 0 || row->next.c[SDI_OP_NOISE] != 0))
+        const int from_path = row->noise_to > 0 && params->interval_noise;
+        if (!params->noise &&
+            (row->before != 0 || (row->next.c[SDI_OP_NOISE] != 0 && !from_path)))
             return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT,
                             "the sampler \"%s\" adds noise and was given no noise function",
                             params->name);
@@ -147,11 +151,16 @@ static sdiff_status build(const sdi_env *env, const sdi_sampler_params *params, 
                         params->name ? params->name : "(null)");
     SDI_TRY(check_params(env, params));
     SDI_TRY(sdi_sigma_table_new(env, &params->config, &s->table));
-    SDI_TRY(sdi_levels_new(env, params, &s->table, entry->family, entry->final, &s->levels));
+    const sdi_final final = params->final_sigma_min && entry->final == SDI_FINAL_ZERO
+                                ? SDI_FINAL_TABLE_MIN
+                                : entry->final;
+    SDI_TRY(sdi_levels_new(env, params, &s->table, entry->family, final, &s->levels));
     SDI_TRY(plan_rows(env, params, entry, s));
     s->clip = params->config.clip_sample ? params->config.clip_sample_range : 0;
     s->noise_fn = params->noise;
     s->noise_user = params->noise_user;
+    s->interval_fn = params->interval_noise;
+    s->interval_user = params->interval_user;
     s->count = params->count;
     return allocate_arrays(env, s);
 }
@@ -238,6 +247,10 @@ void sdi_sampler_add_noise(const sdi_sampler *s, int32_t step, const float *clea
  * counted. */
 static sdiff_status draw_noise(const sdi_env *env, sdi_sampler *s)
 {
+    const sdi_row *row = &s->rows[s->at];
+    if (s->interval_fn && row->noise_to > 0)
+        return s->interval_fn(s->interval_user, row->noise_from, row->noise_to,
+                              s->arrays[SDI_OP_NOISE], s->count);
     const int64_t draw = s->draws++;
     if (!s->noise_fn)
         return SDIFF_OK;

@@ -21,8 +21,10 @@ typedef struct variant {
     const char *sampler;
     const char *schedule;
     double eta;           // negative: the default
-    int32_t set_alpha_to_one;
+    int32_t flags;
 } variant;
+
+enum { ALPHA_TO_ONE = 1, FINAL_SIGMA_MIN = 2 };
 
 typedef struct golden {
     const sdi_env *env;
@@ -144,7 +146,7 @@ static void run(const sdi_env *env, const golden *g, const char *key, sdi_sample
         assert_true(row < rows);
         stand_in(input, ask.timestep, output);
         test_ok(env, sdi_sampler_supply(env, s, output));
-        note(w, compare(sdi_sampler_latents(s), trajectory + row * LATENTS, LATENTS), key, "traj");
+        { if(getenv("DBG")) fprintf(stderr,"%s row %d t %g ratio %g\n",key,(int)row,ask.timestep,compare(sdi_sampler_latents(s), trajectory + row * LATENTS, LATENTS)); note(w, compare(sdi_sampler_latents(s), trajectory + row * LATENTS, LATENTS), key, "traj");}
         row++;
     }
     assert_int_equal(row, rows);
@@ -178,7 +180,8 @@ static void check_case(const sdi_env *env, const golden *g, const char *key, con
                                  .count = LATENTS,
                                  .noise = stored_noise};
     sdi_schedule_config_init(&params.config);
-    params.config.set_alpha_to_one = v->set_alpha_to_one;
+    params.config.set_alpha_to_one = v->flags & ALPHA_TO_ONE;
+    params.final_sigma_min = v->flags & FINAL_SIGMA_MIN;
     parse_key(key + strlen(v->prefix), &params);
     noise_source source = {0};
     source.noise = golden_find(g, key, "noise", &source.rows);
@@ -235,7 +238,7 @@ static void check_file(const char *name, const variant *variants, size_t count)
 static void test_ddim_follows_diffusers(void **state)
 {
     CHECK_FILE("ddim", {"eta0.", "ddim", NULL, 0, 0}, {"eta1.", "ddim", NULL, 1, 0},
-               {"eta0_alpha1.", "ddim", NULL, 0, 1});
+               {"eta0_alpha1.", "ddim", NULL, 0, ALPHA_TO_ONE});
 }
 
 static void test_euler_follows_diffusers(void **state)
@@ -257,6 +260,60 @@ static void test_dpmpp_2m_follows_diffusers(void **state)
                {"heun.", "dpmpp_2m_heun", NULL, -1, 0});
 }
 
+static void test_ddpm_follows_diffusers(void **state)
+{
+    CHECK_FILE("ddpm", {"", "ddpm", NULL, -1, 0});
+}
+
+static void test_pndm_follows_diffusers(void **state)
+{
+    CHECK_FILE("pndm", {"", "pndm", NULL, -1, 0});
+}
+
+static void test_lcm_follows_diffusers(void **state)
+{
+    CHECK_FILE("lcm", {"", "lcm", NULL, -1, ALPHA_TO_ONE});
+}
+
+static void test_heun_follows_diffusers(void **state)
+{
+    CHECK_FILE("heun", {"", "heun", NULL, -1, 0}, {"karras.", "heun", "karras", -1, 0});
+}
+
+static void test_dpm2_follows_diffusers(void **state)
+{
+    CHECK_FILE("kdpm2", {"", "dpm2", NULL, -1, 0}, {"karras.", "dpm2", "karras", -1, 0});
+}
+
+static void test_dpm2_ancestral_follows_diffusers(void **state)
+{
+    CHECK_FILE("kdpm2_ancestral", {"", "dpm2_a", NULL, -1, 0});
+}
+
+static void test_lms_follows_diffusers(void **state)
+{
+    CHECK_FILE("lms", {"", "lms", NULL, -1, 0}, {"karras.", "lms", "karras", -1, 0});
+}
+
+static void test_dpmpp_2s_follows_diffusers(void **state)
+{
+    CHECK_FILE("dpmpp_2s", {"lof.", "dpmpp_2s", NULL, -1, 0},
+               {"lof_karras.", "dpmpp_2s", "karras", -1, 0},
+               {"sigma_min.", "dpmpp_2s", NULL, -1, FINAL_SIGMA_MIN},
+               {"sigma_min_order3.", "dpmpp_3s", NULL, -1, FINAL_SIGMA_MIN});
+}
+
+static void test_deis_follows_diffusers(void **state)
+{
+    CHECK_FILE("deis", {"", "deis", NULL, -1, 0}, {"order3.", "deis_3", NULL, -1, 0});
+}
+
+static void test_unipc_follows_diffusers(void **state)
+{
+    CHECK_FILE("unipc", {"", "unipc", NULL, -1, 0}, {"karras.", "unipc", "karras", -1, 0},
+               {"order3.", "unipc_3", NULL, -1, 0}, {"bh1.", "unipc_bh1", NULL, -1, 0});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +321,16 @@ int main(void)
         cmocka_unit_test(test_euler_follows_diffusers),
         cmocka_unit_test(test_euler_ancestral_follows_diffusers),
         cmocka_unit_test(test_dpmpp_2m_follows_diffusers),
+        cmocka_unit_test(test_ddpm_follows_diffusers),
+        cmocka_unit_test(test_pndm_follows_diffusers),
+        cmocka_unit_test(test_lcm_follows_diffusers),
+        cmocka_unit_test(test_heun_follows_diffusers),
+        cmocka_unit_test(test_dpm2_follows_diffusers),
+        cmocka_unit_test(test_dpm2_ancestral_follows_diffusers),
+        cmocka_unit_test(test_lms_follows_diffusers),
+        cmocka_unit_test(test_dpmpp_2s_follows_diffusers),
+        cmocka_unit_test(test_deis_follows_diffusers),
+        cmocka_unit_test(test_unipc_follows_diffusers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
