@@ -98,6 +98,9 @@ void sdi_ancestral_step(double sigma, double sigma_next, double eta, double *dow
 /* Variants of the DPM solvers. */
 enum { SDI_DPM_HEUN = 1, SDI_DPM_NOISE = 2, SDI_DPM_SDE = 4 };
 
+/* One DPM-Solver step of order 1 to 3 from level exp(-t) to exp(-(t + h)), with as many rows. */
+void sdi_plan_dpm_step(sdi_plan *plan, int32_t step, double t, double h, int32_t order);
+
 /* One function a sampler; each is declared here and defined in its own file. */
 void sdi_plan_ddim(sdi_plan *plan);
 void sdi_plan_ddpm(sdi_plan *plan);
@@ -116,6 +119,7 @@ void sdi_plan_dpmpp_sde(sdi_plan *plan);
 void sdi_plan_dpmpp_2m_sde(sdi_plan *plan);
 void sdi_plan_dpmpp_3m_sde(sdi_plan *plan);
 void sdi_plan_dpm_fast(sdi_plan *plan);
+void sdi_plan_dpm_adaptive(sdi_plan *plan);
 void sdi_plan_dpm_multistep(sdi_plan *plan);
 void sdi_plan_dpm_single(sdi_plan *plan);
 void sdi_plan_unipc(sdi_plan *plan);

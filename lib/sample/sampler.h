@@ -50,7 +50,7 @@ enum { SDI_MAX_STEPS = 10000 };
 
 typedef struct sdi_ask {
     int32_t step;    // from 0; several requests may have the same step (Heun, DPM2)
-    int32_t steps;   // total
+    int32_t steps;   // total (k_dpm_adaptive: as many as are known by now)
     double timestep; // what the network is given; fractional for k-diffusion forms
     double sigma;    // noise level in the form x = x0 + sigma * noise
 } sdi_ask;
@@ -61,6 +61,7 @@ void sdi_sampler_free(const sdi_env *env, sdi_sampler *sampler);
 
 int32_t sdi_sampler_steps(const sdi_sampler *sampler);       // after strength
 int32_t sdi_sampler_evaluations(const sdi_sampler *sampler); // requests of a whole run
+// (both are 0 for k_dpm_adaptive, which cannot know them, and where strength leaves no step)
 double sdi_sampler_init_sigma(const sdi_sampler *sampler);   // the start noise is scaled by it
 int32_t sdi_sampler_timesteps(const sdi_sampler *sampler, double *out, int32_t capacity);
 

@@ -38,9 +38,9 @@ static void go_to(sdi_row *row, const fast_step *step, double fraction, sdi_oper
     row->next.c[oldest] += sigma * second;
 }
 
-static void plan_step(sdi_plan *plan, const fast_step *step, int32_t order)
+void sdi_plan_dpm_step(sdi_plan *plan, int32_t index, double t, double h, int32_t order)
 {
-    const double h = step->h;
+    const fast_step way_of_step = {index, t, h}, *step = &way_of_step;
     sdi_row *row = plan_row_at(plan, step, 0);
     if (order == 1) {
         go_to(row, step, 1, SDI_OP_M0, 0);
@@ -74,7 +74,13 @@ void sdi_plan_dpm_fast(sdi_plan *plan)
         else if (i == steps - 2 && rest == 0)
             order = 2;
         const double h = (end - start) / steps;
-        const fast_step step = {plan->first + i, start + i * h, h};
-        plan_step(plan, &step, order);
+        sdi_plan_dpm_step(plan, plan->first + i, start + i * h, h, order);
     }
+}
+
+/* A first attempt, for its shape: the run writes its own (adaptive.c). */
+void sdi_plan_dpm_adaptive(sdi_plan *plan)
+{
+    if (plan->first < plan->levels->steps)
+        sdi_plan_dpm_step(plan, plan->first, -log(plan->levels->sigmas[plan->first]), 0.05, 3);
 }
