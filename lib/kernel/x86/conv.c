@@ -155,7 +155,7 @@ static x86_product product_of(const x86_isa *isa, const sdi_conv *a, geometry *g
     x86_product p = {.isa = isa, .w = w, .bias = a->bias, .channel_add = a->channel_add,
                      .residual = a->residual, .out = a->out, .tap = tap_offset,
                      .describe = describe, .fill = fill, .operation = g};
-    p.work = a->n * a->oh * a->ow * w->n * w->k * taps;
+    p.work = a->n * a->oh * a->ow * panel_count(w) * panel_floats(w);
     p.blocks = ceil_div(a->n, g->images) * g->down * g->across;
     p.strip_floats = g->pitch * w->k;
     p.shared = a->n * a->oh * a->ow <= FEW_PIXELS;

@@ -72,7 +72,7 @@ static x86_product product_of(const x86_isa *isa, const sdi_linear *a, linear_ro
     x86_product p = {.isa = isa, .w = a->w, .bias = a->bias, .act = a->act,
                      .residual = a->residual, .out = a->out,
                      .describe = describe, .fill = fill, .operation = l};
-    p.work = a->m * a->w->n * k;
+    p.work = a->m * panel_count(a->w) * panel_floats(a->w);
     p.blocks = ceil_div(l->tiles, block_tiles);
     p.strip_floats = strip_pitch(block_tiles * isa->tile_rows) * k;
     p.shared = a->m <= FEW_ROWS;

@@ -58,24 +58,20 @@ static void run_tile(const x86_tile *t)
     tiles[t->rows - 1](t);
 }
 
-static void transpose(const float *const rows[8], int64_t columns, float *strip, int64_t pitch)
-{
-    __m256 r[8];
-    int64_t c = 0;
-    for (; c + 8 <= columns; c += 8) {
-        for (int i = 0; i < 8; i++)
-            r[i] = _mm256_loadu_ps(rows[i] + c);
-        transpose_8x8(r);
-        for (int i = 0; i < 8; i++)
-            _mm256_storeu_ps(strip + (c + i) * pitch, r[i]);
-    }
-    for (; c < columns; c++)
-        for (int i = 0; i < 8; i++)
-            strip[c * pitch + i] = rows[i][c];
-}
-
 #include "kernel/x86/vec_avx2.h"
 
 #include "kernel/x86/finish.h"
+
+static void transpose(const float *const rows[8], int64_t columns, float *strip, int64_t pitch)
+{
+    for (int64_t c = 0; c < columns; c += 8, strip += 8 * pitch) {
+        __m256 r[8];
+        for (int i = 0; i < 8; i++)
+            r[i] = vec_load(rows[i] + c, columns - c);
+        transpose_8x8(r);
+        for (int64_t i = 0; i < SDI_MIN(columns - c, 8); i++)
+            _mm256_storeu_ps(strip + i * pitch, r[i]);
+    }
+}
 
 const x86_isa sdi_x86_isa_avx2 = {ROWS, run_tile, finish, transpose};
