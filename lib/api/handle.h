@@ -33,7 +33,7 @@ struct sdiff_model {
     sdi_env env; // errors of calls on the model
     sdi_error error;
     sdi_model *model;
-    char *info;
+    char *info, *summary;
     sdi_tokenizer_variant variant;
     pthread_mutex_t lock; // of what is made at the first use: the preview
     sdi_preview preview;

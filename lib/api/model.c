@@ -56,7 +56,7 @@ sdiff_status sdi_open_with(sdiff_context *context, const sdi_model_source *sourc
     return sdi_model_open(&env, source, &options, out);
 }
 
-/* The JSON text is made once: models do not change. */
+/* The texts are made once: models do not change. */
 static sdiff_status describe(const sdi_env *env, sdiff_model *handle)
 {
     json_t *json = NULL;
@@ -65,7 +65,9 @@ static sdiff_status describe(const sdi_env *env, sdiff_model *handle)
     json_decref(json);
     handle->info = text ? sdi_strdup(env, text) : NULL;
     free(text);
-    return handle->info ? SDIFF_OK : sdi_fail(env, SDIFF_ERROR_NO_MEMORY, "out of memory");
+    if (!handle->info)
+        return sdi_fail(env, SDIFF_ERROR_NO_MEMORY, "out of memory");
+    return sdi_model_describe_text(env, handle->model, &handle->summary);
 }
 
 static sdiff_status open_model(sdiff_context *context, const sdi_model_source *source,
@@ -137,6 +139,7 @@ void sdiff_model_free(sdiff_model *model)
     sdi_model_unref(model->model);
     pthread_mutex_destroy(&model->lock);
     sdi_free(&env, model->info);
+    sdi_free(&env, model->summary);
     sdi_free(&env, model);
     sdiff_context_free(context);
 }
@@ -144,6 +147,11 @@ void sdiff_model_free(sdiff_model *model)
 const char *sdiff_model_info(const sdiff_model *model)
 {
     return model ? model->info : "";
+}
+
+const char *sdiff_model_summary(const sdiff_model *model)
+{
+    return model ? model->summary : "";
 }
 
 int32_t sdiff_model_latent_scale(const sdiff_model *model)

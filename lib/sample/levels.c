@@ -180,7 +180,7 @@ static sdiff_status fill(const sdi_env *env, const sdi_sampler_params *params,
         fill_from_sigmas(params, table, family, kind, levels);
     else
         fill_from_timesteps(table, levels);
-    if (!params->sigmas)
+    if (!params->sigmas && is_dpm_family(family))
         set_final(table, final, from_sigmas, levels);
     return SDIFF_OK;
 }

@@ -43,6 +43,7 @@ typedef struct sdi_row {
     double input;  // the network is given input * x
     double before; // noise added to x before the evaluation (s_churn, restart)
     sdi_form x0, keep, anchor, next;
+    double noise_from, noise_to; // SDE solvers: levels whose way the noise belongs to; else 0
     int32_t step;
     uint8_t keeps, anchors, draws, ends_step;
 } sdi_row;
@@ -97,10 +98,31 @@ void sdi_ancestral_step(double sigma, double sigma_next, double eta, double *dow
 /* Variants of the DPM solvers. */
 enum { SDI_DPM_HEUN = 1, SDI_DPM_NOISE = 2, SDI_DPM_SDE = 4 };
 
+/* One DPM-Solver step of order 1 to 3 from level exp(-t) to exp(-(t + h)), with as many rows. */
+void sdi_plan_dpm_step(sdi_plan *plan, int32_t step, double t, double h, int32_t order);
+
 /* One function a sampler; each is declared here and defined in its own file. */
 void sdi_plan_ddim(sdi_plan *plan);
+void sdi_plan_ddpm(sdi_plan *plan);
+void sdi_plan_pndm(sdi_plan *plan);
+void sdi_plan_lcm(sdi_plan *plan);
+void sdi_plan_tcd(sdi_plan *plan);
 void sdi_plan_euler(sdi_plan *plan);
 void sdi_plan_euler_a(sdi_plan *plan);
+void sdi_plan_heun(sdi_plan *plan);
+void sdi_plan_restart(sdi_plan *plan);
+void sdi_plan_dpm2(sdi_plan *plan);
+void sdi_plan_dpm2_a(sdi_plan *plan);
+void sdi_plan_lms(sdi_plan *plan);
+void sdi_plan_dpmpp_2s_a(sdi_plan *plan);
+void sdi_plan_dpmpp_sde(sdi_plan *plan);
+void sdi_plan_dpmpp_2m_sde(sdi_plan *plan);
+void sdi_plan_dpmpp_3m_sde(sdi_plan *plan);
+void sdi_plan_dpm_fast(sdi_plan *plan);
+void sdi_plan_dpm_adaptive(sdi_plan *plan);
 void sdi_plan_dpm_multistep(sdi_plan *plan);
+void sdi_plan_dpm_single(sdi_plan *plan);
+void sdi_plan_unipc(sdi_plan *plan);
+void sdi_plan_deis(sdi_plan *plan);
 
 #endif

@@ -5,21 +5,21 @@
 #include "sample/sampler.h"
 
 #include "base/memory.h"
+#include "sample/adaptive.h"
 #include "sample/registry.h"
 
 #include <math.h>
 #include <string.h>
 
 struct sdi_sampler {
+    sdi_sampler_params params; // what `plan` points to; strings and sigmas are not kept
     sdi_sigma_table table;
     sdi_levels levels;
-    sdi_row *rows;
-    int32_t row_count;
+    sdi_plan plan;
     int32_t steps;
     double start_sigma; // noise level at which the run starts, before any s_churn
-    double clip;        // predicted x0 is clamped to ±clip; 0: not
-    sdi_noise_fn noise_fn;
-    void *noise_user;
+    int is_adaptive;
+    sdi_adaptive adaptive;
 
     size_t count;
     float *arrays[SDI_OPERANDS]; // by operand; those that no row uses, and OUT, are NULL
@@ -52,7 +52,9 @@ static sdiff_status check_rows(const sdi_env *env, const sdi_sampler_params *par
                             "the sampler \"%s\" cannot step from sigma %g (timestep %g) of this "
                             "schedule with this prediction type",
                             params->name, row->sigma, row->timestep);
-        if (!params->noise && (row->before != 0 || row->next.c[SDI_OP_NOISE] != 0))
+        const int from_path = row->noise_to > 0 && params->interval_noise;
+        if (!params->noise &&
+            (row->before != 0 || (row->next.c[SDI_OP_NOISE] != 0 && !from_path)))
             return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT,
                             "the sampler \"%s\" adds noise and was given no noise function",
                             params->name);
@@ -63,8 +65,8 @@ static sdiff_status check_rows(const sdi_env *env, const sdi_sampler_params *par
 static sdiff_status allocate_arrays(const sdi_env *env, sdi_sampler *s)
 {
     int used[SDI_OPERANDS] = {[SDI_OP_X] = 1, [SDI_OP_X0] = 1};
-    for (int32_t r = 0; r < s->row_count; r++) {
-        const sdi_row *row = &s->rows[r];
+    for (int32_t r = 0; r < s->plan.count; r++) {
+        const sdi_row *row = &s->plan.rows[r];
         for (int32_t k = 0; k < SDI_OPERANDS; k++)
             used[k] |= uses_operand(row, (sdi_operand)k);
         used[SDI_OP_M0] |= row->keeps;
@@ -72,7 +74,7 @@ static sdiff_status allocate_arrays(const sdi_env *env, sdi_sampler *s)
         used[SDI_OP_NOISE] |= row->draws || row->before != 0;
     }
     used[SDI_OP_OUT] = 0;
-    uint64_t arrays = 0;
+    uint64_t arrays = s->is_adaptive ? 1 : 0;
     for (int32_t k = 0; k < SDI_OPERANDS; k++)
         arrays += (uint64_t)used[k];
     s->memory = sdi_zalloc(env, arrays * s->count, sizeof(float));
@@ -84,6 +86,7 @@ static sdiff_status allocate_arrays(const sdi_env *env, sdi_sampler *s)
             s->arrays[k] = next;
             next += s->count;
         }
+    s->adaptive.previous = s->is_adaptive ? next : NULL;
     return SDIFF_OK;
 }
 
@@ -114,10 +117,11 @@ static int32_t first_step(double strength, int32_t steps)
     return steps - SDI_MIN((int32_t)(steps * strength), steps);
 }
 
-static sdiff_status plan_rows(const sdi_env *env, const sdi_sampler_params *params,
-                              const sdi_sampler_entry *entry, sdi_sampler *s)
+static sdiff_status plan_rows(const sdi_env *env, const sdi_sampler_entry *entry, sdi_sampler *s)
 {
-    sdi_plan plan = {
+    const sdi_sampler_params *params = &s->params;
+    sdi_plan *plan = &s->plan;
+    *plan = (sdi_plan){
         .env = env,
         .params = params,
         .table = &s->table,
@@ -129,13 +133,14 @@ static sdiff_status plan_rows(const sdi_env *env, const sdi_sampler_params *para
         .order = entry->order,
         .variant = entry->variant,
     };
-    entry->plan(&plan);
-    s->rows = plan.rows;
-    s->row_count = plan.count;
-    SDI_TRY(plan.status);
-    SDI_TRY(check_rows(env, params, &plan));
-    s->steps = plan.count > 0 ? plan.rows[plan.count - 1].step + 1 : 0;
-    s->start_sigma = plan.first < s->levels.steps ? sdi_plan_level(&plan, plan.first).sigma : 0;
+    entry->plan(plan);
+    SDI_TRY(plan->status);
+    SDI_TRY(check_rows(env, params, plan));
+    s->is_adaptive = entry->plan == sdi_plan_dpm_adaptive;
+    if (plan->count > 0 && !s->is_adaptive)
+        s->steps = plan->rows[plan->count - 1].step + 1;
+    if (plan->first < s->levels.steps)
+        s->start_sigma = sdi_plan_level(plan, plan->first).sigma;
     return SDIFF_OK;
 }
 
@@ -146,13 +151,16 @@ static sdiff_status build(const sdi_env *env, const sdi_sampler_params *params, 
         return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT, "there is no sampler \"%s\"",
                         params->name ? params->name : "(null)");
     SDI_TRY(check_params(env, params));
-    SDI_TRY(sdi_sigma_table_new(env, &params->config, &s->table));
-    SDI_TRY(sdi_levels_new(env, params, &s->table, entry->family, entry->final, &s->levels));
-    SDI_TRY(plan_rows(env, params, entry, s));
-    s->clip = params->config.clip_sample ? params->config.clip_sample_range : 0;
-    s->noise_fn = params->noise;
-    s->noise_user = params->noise_user;
+    s->params = *params;
     s->count = params->count;
+    const sdi_final final = params->final_sigma_min && entry->final == SDI_FINAL_ZERO
+                                ? SDI_FINAL_TABLE_MIN
+                                : entry->final;
+    SDI_TRY(sdi_sigma_table_new(env, &params->config, &s->table));
+    SDI_TRY(sdi_levels_new(env, params, &s->table, entry->family, final, &s->levels));
+    SDI_TRY(plan_rows(env, entry, s));
+    s->params.name = s->params.schedule = NULL; // the host's, as are the sigmas
+    s->params.sigmas = NULL;
     return allocate_arrays(env, s);
 }
 
@@ -178,7 +186,7 @@ void sdi_sampler_free(const sdi_env *env, sdi_sampler *s)
         return;
     sdi_sigma_table_free(env, &s->table);
     sdi_levels_free(env, &s->levels);
-    sdi_free(env, s->rows);
+    sdi_free(env, s->plan.rows);
     sdi_free(env, s->memory);
     sdi_free(env, s);
 }
@@ -192,7 +200,7 @@ int32_t sdi_sampler_steps(const sdi_sampler *s)
 
 int32_t sdi_sampler_evaluations(const sdi_sampler *s)
 {
-    return s->row_count;
+    return s->is_adaptive ? 0 : s->plan.count;
 }
 
 double sdi_sampler_init_sigma(const sdi_sampler *s)
@@ -202,9 +210,10 @@ double sdi_sampler_init_sigma(const sdi_sampler *s)
 
 int32_t sdi_sampler_timesteps(const sdi_sampler *s, double *out, int32_t capacity)
 {
-    for (int32_t r = 0; r < SDI_MIN(s->row_count, capacity); r++)
-        out[r] = s->rows[r].timestep;
-    return s->row_count;
+    const int32_t count = sdi_sampler_evaluations(s);
+    for (int32_t r = 0; r < SDI_MIN(count, capacity); r++)
+        out[r] = s->plan.rows[r].timestep;
+    return count;
 }
 
 /* Noise level of the state at the start of a step. */
@@ -212,9 +221,9 @@ static double sigma_of_step(const sdi_sampler *s, int32_t step)
 {
     if (step <= 0)
         return s->start_sigma;
-    for (int32_t r = SDI_MIN(step, s->row_count); r < s->row_count; r++)
-        if (s->rows[r].step == step)
-            return s->rows[r].sigma;
+    for (int32_t r = SDI_MIN(step, s->plan.count); r < s->plan.count; r++)
+        if (s->plan.rows[r].step == step)
+            return s->plan.rows[r].sigma;
     return 0;
 }
 
@@ -238,10 +247,15 @@ void sdi_sampler_add_noise(const sdi_sampler *s, int32_t step, const float *clea
  * counted. */
 static sdiff_status draw_noise(const sdi_env *env, sdi_sampler *s)
 {
+    const sdi_row *row = &s->plan.rows[s->at];
+    const sdi_sampler_params *params = &s->params;
+    if (params->interval_noise && row->noise_to > 0)
+        return params->interval_noise(params->interval_user, row->noise_from, row->noise_to,
+                                      s->arrays[SDI_OP_NOISE], s->count);
     const int64_t draw = s->draws++;
-    if (!s->noise_fn)
+    if (!params->noise)
         return SDIFF_OK;
-    return s->noise_fn(s->noise_user, draw, s->arrays[SDI_OP_NOISE], s->count);
+    return params->noise(params->noise_user, draw, s->arrays[SDI_OP_NOISE], s->count);
 }
 
 /* destination = the form's combination of arrays; it may be one of them. */
@@ -285,12 +299,12 @@ static void push_history(sdi_sampler *s)
 /* Lifts the state to the level of the row that comes next. */
 static sdiff_status add_noise_before(const sdi_env *env, sdi_sampler *s)
 {
-    if (s->at >= s->row_count || s->rows[s->at].before == 0)
+    if (s->at >= s->plan.count || s->plan.rows[s->at].before == 0)
         return SDIFF_OK;
     SDI_TRY(draw_noise(env, s));
     sdi_form form = {{0}};
     form.c[SDI_OP_X] = 1;
-    form.c[SDI_OP_NOISE] = s->rows[s->at].before;
+    form.c[SDI_OP_NOISE] = s->plan.rows[s->at].before;
     combine(s, &form, NULL, s->arrays[SDI_OP_X]);
     return SDIFF_OK;
 }
@@ -303,17 +317,19 @@ sdiff_status sdi_sampler_begin(const sdi_env *env, sdi_sampler *s, const float *
     s->draws = 0;
     s->begun = 1;
     s->asked = s->stepped = 0;
+    if (s->is_adaptive && s->start_sigma > 0)
+        sdi_adaptive_begin(&s->plan, &s->adaptive, x, s->count);
     return add_noise_before(env, s);
 }
 
 int sdi_sampler_request(sdi_sampler *s, float *input, sdi_ask *ask)
 {
-    if (!s->begun || s->at >= s->row_count)
+    if (!s->begun || s->at >= s->plan.count)
         return 0;
-    const sdi_row *row = &s->rows[s->at];
+    const sdi_row *row = &s->plan.rows[s->at];
     for (size_t i = 0; i < s->count; i++)
         input[i] = (float)(row->input * (double)s->arrays[SDI_OP_X][i]);
-    *ask = (sdi_ask){row->step, s->steps, row->timestep, row->sigma};
+    *ask = (sdi_ask){row->step, SDI_MAX(s->steps, row->step + 1), row->timestep, row->sigma};
     s->asked = 1;
     return 1;
 }
@@ -323,12 +339,12 @@ sdiff_status sdi_sampler_supply(const sdi_env *env, sdi_sampler *s, const float 
     if (!s->asked)
         return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT,
                         "a model output was supplied that the sampler had not asked for");
-    const sdi_row *row = &s->rows[s->at];
+    const sdi_row *row = &s->plan.rows[s->at];
     if (row->draws)
         SDI_TRY(draw_noise(env, s));
     combine(s, &row->x0, model_output, s->arrays[SDI_OP_X0]);
-    if (s->clip > 0)
-        clamp(s->arrays[SDI_OP_X0], s->count, (float)s->clip);
+    if (s->params.config.clip_sample)
+        clamp(s->arrays[SDI_OP_X0], s->count, (float)s->params.config.clip_sample_range);
     if (row->keeps) {
         push_history(s);
         combine(s, &row->keep, model_output, s->arrays[SDI_OP_M0]);
@@ -338,7 +354,10 @@ sdiff_status sdi_sampler_supply(const sdi_env *env, sdi_sampler *s, const float 
     combine(s, &row->next, model_output, s->arrays[SDI_OP_X]);
     s->stepped = row->ends_step;
     s->asked = 0;
-    s->at++;
+    if (++s->at == s->plan.count && s->is_adaptive) {
+        s->at = 0;
+        return sdi_adaptive_next(env, &s->plan, &s->adaptive, s->arrays, s->count, &s->stepped);
+    }
     return add_noise_before(env, s);
 }
 

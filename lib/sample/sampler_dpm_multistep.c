@@ -33,10 +33,11 @@ static step_terms terms_noise(const sdi_level *from, const sdi_level *to, int he
 {
     const double h = to->lambda - from->lambda;
     const double e = expm1(h);
+    const double first = to->alpha * (to->sigma - from->sigma); // -spread * e, also at sigma 0
     return (step_terms){
         .state = to->alpha / from->alpha,
-        .first = -to->spread * e,
-        .second = heun ? -to->spread * (e / h - 1) : -0.5 * to->spread * e,
+        .first = first,
+        .second = heun ? -to->spread * (e / h - 1) : 0.5 * first,
         .third = -to->spread * ((e - h) / (h * h) - 0.5),
     };
 }
@@ -77,7 +78,8 @@ static int32_t order_of_step(const sdi_plan *plan, int32_t step)
     const int few = plan->levels->steps < 15;
     const int ends_at_zero = plan->levels->sigmas[plan->levels->steps] == 0;
     int32_t order = SDI_MIN(plan->order, done + 1);
-    if (left == 1 && (few || ends_at_zero))
+    const double *sigmas = plan->levels->sigmas + step;
+    if ((left == 1 && (few || ends_at_zero)) || sigmas[0] == sigmas[1])
         order = 1;
     else if (left == 2 && few)
         order = SDI_MIN(order, 2);
