@@ -188,10 +188,14 @@ static void timesteps(const sdi_plan *plan, const nn_op *op, void *arena)
 
 static void call(const sdi_plan *plan, const nn_op *op, const sdi_exec *exec, void *arena)
 {
-    sdi_mat data[1 + NN_INPUTS];
+    sdi_mat data[2 + NN_INPUTS] = {0};
     data[0] = nn_mat(plan, op->out, arena);
     for (int i = 0; i < NN_INPUTS; i++)
         data[1 + i] = mat_or_none(plan, op->in[i], arena);
+    if (op->param[0] >= 0) {
+        const sdi_param *p = &plan->weights->params[op->param[0]];
+        data[1 + NN_INPUTS] = (sdi_mat){.data = p->values, .ld = p->count, .type = SDI_F32};
+    }
     op->u.call.fn(exec, op, data);
 }
 

@@ -180,6 +180,8 @@ sdiff_status sdi_weights_allocate(const sdi_env *env, sdi_weights *weights)
 
 /* Weight standardisation (Qiao et al. 2019), as BiT's convolutions apply it at every call: each
  * output channel of the weight gets mean 0 and variance 1. Done once here. */
+#define STANDARDIZE_EPS 1e-8
+
 static void standardize(float *w, int64_t outputs, int64_t inputs)
 {
     for (int64_t o = 0; o < outputs; o++, w += inputs) {
@@ -189,7 +191,7 @@ static void standardize(float *w, int64_t outputs, int64_t inputs)
         const double mean = sum / (double)inputs;
         for (int64_t i = 0; i < inputs; i++)
             squares += (w[i] - mean) * (w[i] - mean);
-        const double scale = 1 / sqrt(squares / (double)inputs + 1e-6);
+        const double scale = 1 / sqrt(squares / (double)inputs + STANDARDIZE_EPS);
         for (int64_t i = 0; i < inputs; i++)
             w[i] = (float)((w[i] - mean) * scale);
     }

@@ -11,9 +11,23 @@
 
 /* ---- golden files ---------------------------------------------------------------------------- */
 
+/* "data/…" lies in tests/, everything else below shared/. */
+static const char *locate(const char *file)
+{
+    static char paths[4][1024];
+    static int next;
+    const char *root = getenv("SDIFF_SOURCE_DIR");
+    if (strncmp(file, "data/", 5) != 0)
+        return test_shared(file);
+    assert_non_null(root);
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/tests/%s", root, file);
+    return path;
+}
+
 void parity_open(parity *p, const char *golden)
 {
-    const char *path = test_shared(golden); // may skip: before anything is allocated
+    const char *path = locate(golden); // may skip: before anything is allocated
     memset(p, 0, sizeof *p);
     p->env = test_env_new();
     snprintf(p->name, sizeof p->name, "%s", golden);
@@ -131,7 +145,7 @@ void parity_load(parity *p, sdi_weights *weights, const char *path, sdi_network_
     sdi_weights_init(weights, &p->env, &p->kernels);
     test_ok(&p->env, sdi_nn_declare(&p->env, weights, network, args));
     test_ok(&p->env, sdi_weights_allocate(&p->env, weights));
-    test_ok(&p->env, sdi_tensor_file_open_path(&p->env, test_shared(path), &file));
+    test_ok(&p->env, sdi_tensor_file_open_path(&p->env, locate(path), &file));
     for (int32_t i = 0; i < weights->count; i++)
         bind(p, weights, file, i);
     sdi_tensor_file_free(&p->env, file);

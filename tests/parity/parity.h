@@ -13,6 +13,8 @@
 
 #include <jansson.h>
 
+/* Files are named below shared/ ("fixtures/…"), or below tests/ ("data/…"). */
+
 /* An environment with threads and one file of golden tensors. */
 typedef struct parity {
     sdi_env env;
@@ -24,7 +26,7 @@ typedef struct parity {
     char worst_name[128];
 } parity;
 
-void parity_open(parity *p, const char *golden /* below shared/ */);
+void parity_open(parity *p, const char *golden);
 void parity_close(parity *p); // reports the worst ratio, asserts that nothing leaks
 
 /* A golden tensor as float32 (free()); shape may be NULL. */
@@ -36,7 +38,7 @@ void parity_check(parity *p, const char *name, const float *got, const float *wa
                   double tolerance);
 
 /* A network with its weights. */
-void parity_load(parity *p, sdi_weights *weights, const char *file /* below shared/ */,
+void parity_load(parity *p, sdi_weights *weights, const char *file,
                  sdi_network_fn network, const void *args);
 
 /* One planned network and the arena it runs in. */
