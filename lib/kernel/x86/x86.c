@@ -19,4 +19,5 @@ void sdi_kernels_init_x86(sdi_kernels *kernels, uint32_t mask)
     mask = with_implied(mask) & sdi_x86_sets_available();
     if (!(mask & SDI_SET_AVX2))
         return;
+    sdi_x86_init_f32(kernels, mask);
 }
