@@ -20,6 +20,11 @@ typedef struct sdi_sampler sdi_sampler;
 /* Fills `out` with `count` standard normal numbers: the draw-th draw of this run, from 0. */
 typedef sdiff_status (*sdi_noise_fn)(void *user, int64_t draw, float *out, size_t count);
 
+/* The same for the SDE samplers where given: the increment of one Brownian path between two noise
+ * levels, divided by the square root of their distance (brownian.h). Not counted as a draw. */
+typedef sdiff_status (*sdi_interval_noise_fn)(void *user, double sigma_from, double sigma_to,
+                                              float *out, size_t count);
+
 typedef struct sdi_sampler_params {
     const char *name;     // "ddim", "euler", "euler_a", "dpmpp_2m", … (docs/samplers.md)
     const char *schedule; // "default", "karras", "exponential", … NULL: "default"
@@ -32,13 +37,20 @@ typedef struct sdi_sampler_params {
     size_t count;               // numbers in the latents of one run (batch * c * h * w)
     sdi_noise_fn noise;         // may be NULL for samplers that draw none
     void *noise_user;
+    double rho;     // of the karras (0: 7) and polyexponential (0: 1) schedules
+    double s_churn; // k_euler, k_heun, k_dpm2: noise added before steps (Karras et al. 2022); 0: none
+    double s_tmin, s_tmax; // noise levels where s_churn applies; s_tmax 0: no upper end
+    double s_noise;        // factor of all noise that k-diffusion samplers add; 0: 1
+    int32_t final_sigma_min; // DPM-Solver: end at the lowest training level instead of at 0
+    sdi_interval_noise_fn interval_noise; // NULL: SDE samplers draw from `noise` as all others
+    void *interval_user;
 } sdi_sampler_params;
 
 enum { SDI_MAX_STEPS = 10000 };
 
 typedef struct sdi_ask {
     int32_t step;    // from 0; several requests may have the same step (Heun, DPM2)
-    int32_t steps;   // total
+    int32_t steps;   // total (k_dpm_adaptive: as many as are known by now)
     double timestep; // what the network is given; fractional for k-diffusion forms
     double sigma;    // noise level in the form x = x0 + sigma * noise
 } sdi_ask;
@@ -49,6 +61,7 @@ void sdi_sampler_free(const sdi_env *env, sdi_sampler *sampler);
 
 int32_t sdi_sampler_steps(const sdi_sampler *sampler);       // after strength
 int32_t sdi_sampler_evaluations(const sdi_sampler *sampler); // requests of a whole run
+// (both are 0 for k_dpm_adaptive, which cannot know them, and where strength leaves no step)
 double sdi_sampler_init_sigma(const sdi_sampler *sampler);   // the start noise is scaled by it
 int32_t sdi_sampler_timesteps(const sdi_sampler *sampler, double *out, int32_t capacity);
 
