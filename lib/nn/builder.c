@@ -239,6 +239,15 @@ nn_tensor nn_append(sdi_nn *n, const char *name, nn_op op)
     return &op.out->shape;
 }
 
+nn_op nn_call(nn_call_fn fn, nn_tensor x, nn_tensor y, const nn_node *out)
+{
+    nn_op op = {.kind = NN_CALL, .matrix = -1, .param = {-1, -1}, .out = out};
+    op.in[0] = x ? nn_node_of(x) : NULL;
+    op.in[1] = y ? nn_node_of(y) : NULL;
+    op.u.call.fn = fn;
+    return op;
+}
+
 int nn_is_planning(const sdi_nn *n)
 {
     return !n->declaring;

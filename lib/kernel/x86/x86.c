@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
- * No x86 instruction sets in this build.
+ * The x86 ladder: which family of kernels goes into the table.
  */
 #include "kernel/x86/x86.h"
 
-uint32_t sdi_x86_sets_available(void)
+/* A set stands on the ones before it: asking for AVX-512 alone means everything up to AVX-512. */
+static uint32_t with_implied(uint32_t mask)
 {
-    return 0;
+    if (mask & (SDI_SET_AVX512_BF16 | SDI_SET_AMX_BF16))
+        mask |= SDI_SET_AVX512;
+    if (mask & SDI_SET_AVX512)
+        mask |= SDI_SET_AVX2;
+    return mask;
 }
 
 void sdi_kernels_init_x86(sdi_kernels *kernels, uint32_t mask)
 {
-    (void)kernels;
-    (void)mask;
+    mask = with_implied(mask) & sdi_x86_sets_available();
+    if (!(mask & SDI_SET_AVX2))
+        return;
+    sdi_x86_init_f32(kernels, mask);
+    sdi_x86_init_attention(kernels, mask);
 }

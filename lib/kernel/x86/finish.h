@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What becomes of a finished tile, written once for all vector widths; included by tile_<isa>.c
+ * after vec_<isa>.h. The tile is in the first-level cache.
+ */
+#include "kernel/x86/vmath.h"
+
+static inline vec activate(vec x, sdi_act act)
+{
+    switch (act) {
+    case SDI_ACT_SILU: return vec_swish(x, 1.0f);
+    case SDI_ACT_GELU: return vec_gelu(x);
+    case SDI_ACT_QUICK_GELU: return vec_swish(x, 1.702f);
+    case SDI_ACT_RELU: return vec_max(vec_set(0.0f), x);
+    case SDI_ACT_NONE:
+    case SDI_ACT_GEGLU: break;
+    }
+    return x;
+}
+
+/* 2 * VEC lanes give VEC columns. */
+static void finish_geglu(const x86_finish *f)
+{
+    for (int32_t r = 0; r < f->rows; r++) {
+        for (int32_t column = 0; column < f->columns; column += VEC) {
+            const float *c = f->c + r * PANEL + 2 * column, *bias = f->bias + 2 * column;
+            vec values, gates;
+            vec_split_geglu(vec_add(vec_load(c, VEC), vec_load(bias, VEC)),
+                            vec_add(vec_load(c + VEC, VEC), vec_load(bias + VEC, VEC)), &values,
+                            &gates);
+            vec_store(f->out + r * f->out_ld + column, vec_mul(values, vec_gelu(gates)),
+                      f->columns - column);
+        }
+    }
+}
+
+static void finish(const x86_finish *f)
+{
+    if (f->act == SDI_ACT_GEGLU) {
+        finish_geglu(f);
+        return;
+    }
+    for (int32_t column = 0; column < f->columns; column += VEC) {
+        const int32_t count = f->columns - column;
+        vec bias = vec_load(f->bias + column, VEC);
+        vec add = f->add ? vec_load(f->add + column, count) : vec_set(0.0f);
+        for (int32_t r = 0; r < f->rows; r++) {
+            vec x = vec_add(vec_load(f->c + r * PANEL + column, VEC), bias);
+            x = vec_add(activate(x, f->act), add);
+            if (f->residual)
+                x = vec_add(x, vec_load(f->residual + r * f->residual_ld + column, count));
+            vec_store(f->out + r * f->out_ld + column, x, count);
+        }
+    }
+}

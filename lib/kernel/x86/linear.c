@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Linear layers as an x86_product: blocks of consecutive rows, tiles of nearly equal height.
+ */
+#include "kernel/x86/products.h"
+
+#include "base/attributes.h"
+
+enum {
+    FEW_ROWS = 1024,        // up to here the weight is split over threads, not the rows
+    BLOCK_FLOATS = 1 << 16, // of a strip: a quarter of a second-level cache of 1 MiB
+    BLOCK_TILES_MIN = 4,    // a panel read from the third level serves so many tiles
+    BLOCK_TILES_MAX = 12,
+    K_BLOCK = 1280 // 160 KiB of a panel
+};
+
+typedef struct linear_rows {
+    const sdi_linear *a;
+    int64_t tiles; // all
+} linear_rows;
+
+static int64_t tile_start(const linear_rows *l, int64_t tile)
+{
+    return tile * l->a->m / l->tiles;
+}
+
+static int64_t block_start(const x86_product *p, int64_t block)
+{
+    const linear_rows *l = p->operation;
+    return block * l->tiles / p->blocks; // a tile
+}
+
+static void describe(const x86_product *p, int64_t block, x86_block *out)
+{
+    const linear_rows *l = p->operation;
+    const int64_t first = block_start(p, block), end = block_start(p, block + 1);
+    const int64_t row0 = tile_start(l, first);
+    out->a_pitch = strip_pitch(tile_start(l, end) - row0);
+    out->tile_count = (int32_t)(end - first);
+    for (int64_t tile = first; tile < end; tile++) {
+        const int64_t row = tile_start(l, tile);
+        out->tiles[tile - first] = (x86_tile_place){
+            .at = (int32_t)(row - row0),
+            .rows = (int32_t)(tile_start(l, tile + 1) - row),
+            .out = row,
+        };
+    }
+}
+
+static void fill(const x86_product *p, int64_t block, int64_t k0, int64_t k1, float *strip,
+                 const float *zeros)
+{
+    const linear_rows *l = p->operation;
+    const sdi_mat *x = &l->a->x;
+    const int64_t row0 = tile_start(l, block_start(p, block));
+    const int64_t end = tile_start(l, block_start(p, block + 1));
+    const int64_t pitch = strip_pitch(end - row0);
+    for (int64_t row = row0; row < end; row += 8) {
+        const float *rows[8];
+        for (int64_t i = 0; i < 8; i++)
+            rows[i] = row + i < end ? (const float *)x->data + (row + i) * x->ld + k0 : zeros;
+        p->isa->transpose(rows, k1 - k0, strip + k0 * pitch + (row - row0), pitch);
+    }
+}
+
+static x86_product product_of(const x86_isa *isa, const sdi_linear *a, linear_rows *l)
+{
+    const int64_t k = a->w->k;
+    *l = (linear_rows){a, ceil_div(a->m, isa->tile_rows)};
+    const int64_t wanted = BLOCK_FLOATS / (k * isa->tile_rows);
+    const int64_t block_tiles = SDI_MIN(SDI_MAX(wanted, BLOCK_TILES_MIN), BLOCK_TILES_MAX);
+    x86_product p = {.isa = isa, .w = a->w, .bias = a->bias, .act = a->act,
+                     .residual = a->residual, .out = a->out,
+                     .describe = describe, .fill = fill, .operation = l};
+    p.work = a->m * panel_count(a->w) * panel_floats(a->w);
+    p.blocks = ceil_div(l->tiles, block_tiles);
+    p.strip_floats = strip_pitch(block_tiles * isa->tile_rows) * k;
+    p.shared = a->m <= FEW_ROWS;
+    p.k_block = ceil_div(k, ceil_div(k, K_BLOCK));
+    sdi_x86_product_divide(&p);
+    return p;
+}
+
+void sdi_x86_linear(const x86_isa *isa, const sdi_exec *exec, const sdi_linear *a)
+{
+    linear_rows l;
+    const x86_product p = product_of(isa, a, &l);
+    sdi_x86_product_run(&p, exec);
+}
+
+size_t sdi_x86_linear_scratch(const x86_isa *isa, const sdi_linear *a, int32_t workers)
+{
+    linear_rows l;
+    const x86_product p = product_of(isa, a, &l);
+    return sdi_x86_product_scratch(&p, workers);
+}

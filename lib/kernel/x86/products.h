@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The float32 products of AVX2 and AVX-512: linear and convolution are one loop over tiles
+ * (products.c), which asks an instruction set for three things.
+ *
+ * Activations are copied block by block into strips [k][row]: the tile kernel then reads the rows
+ * of one k from consecutive addresses, whatever the pitch, halo, stride or resizing of the image.
+ * The copy costs a third of a cycle an element and is used by every panel and tap.
+ */
+#ifndef SDI_KERNEL_X86_PRODUCTS_H
+#define SDI_KERNEL_X86_PRODUCTS_H
+
+#include "kernel/x86/panel.h"
+#include "kernel/x86/x86.h"
+
+enum {
+    TILE_ROWS_MAX = 14, // of any instruction set
+    TILES_MAX = 64      // of a block
+};
+
+/* rows x 32 outputs: c[row][lane] (+)= sum over taps and k of a[tap][k][row] * b[tap][k][lane]. */
+typedef struct x86_tile {
+    const float *a;      // strip at the tile's first row
+    int64_t a_pitch;     // floats from one k to the next
+    const int32_t *taps; // where each tap begins, floats from a
+    int32_t tap_count;
+    const float *b;  // panel at this block's first k
+    int64_t b_tap;   // floats from one tap to the next
+    int64_t k;       // of each tap
+    float *c;        // [rows][32], 64-byte aligned
+    int32_t rows;    // 1 .. tile_rows
+    int32_t halves;  // 1: only the first 16 lanes are wanted
+    int32_t add;     // to what c holds
+} x86_tile;
+
+/* What becomes of a finished tile: out = act(c + bias) + channel_add + residual. */
+typedef struct x86_finish {
+    const float *c;       // [rows][32]
+    const float *bias;    // [32] in the order of the lanes
+    const float *add;     // [columns] or NULL
+    const float *residual; // or NULL
+    int64_t residual_ld;
+    float *out;
+    int64_t out_ld;
+    int32_t rows, columns; // columns of out, at most 32 (GEGLU: 16)
+    sdi_act act;
+} x86_finish;
+
+typedef struct x86_isa {
+    int32_t tile_rows;
+    void (*tile)(const x86_tile *tile);
+    void (*finish)(const x86_finish *finish);
+    /* strip[c * pitch + i] = rows[i][c] for i < 8; rows are readable for `columns` floats. */
+    void (*transpose)(const float *const rows[8], int64_t columns, float *strip, int64_t pitch);
+} x86_isa;
+
+extern const x86_isa sdi_x86_isa_avx2, sdi_x86_isa_avx512;
+
+typedef struct x86_tile_place {
+    int32_t at, rows; // first row in the strip, and how many
+    int64_t out;      // first row of out
+    int64_t image;
+} x86_tile_place;
+
+/* The tiles that the rows of one block fall into. */
+typedef struct x86_block {
+    int64_t a_pitch;
+    int32_t tile_count;
+    x86_tile_place tiles[TILES_MAX];
+} x86_block;
+
+/* A product as the tile loop sees it. The two operations differ in `describe` and `fill`. */
+typedef struct x86_product x86_product;
+struct x86_product {
+    const x86_isa *isa;
+    const sdi_packed *w;
+    const float *bias;
+    sdi_act act;
+    sdi_mat channel_add, residual, out;
+
+    int64_t work;         // multiply-adds
+    int64_t blocks;       // of rows
+    int64_t strip_floats; // of a block's strip, an upper bound
+    int64_t panels_a_piece;
+    int32_t shared; // strips of all blocks are filled first, pieces run along the rows
+    int64_t k_block;
+    /* Where a tap begins, floats from the strip's first; NULL: at 0. */
+    int32_t (*tap)(const x86_product *p, int32_t tap);
+
+    void (*describe)(const x86_product *p, int64_t block, x86_block *out);
+    /* Columns [k0, k1) of the block's strip. zeros: at least k1 - k0 of them. */
+    void (*fill)(const x86_product *p, int64_t block, int64_t k0, int64_t k1, float *strip,
+                 const float *zeros);
+    const void *operation; // sdi_linear or the convolution's geometry
+};
+
+static inline int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static inline int64_t round_up(int64_t a, int64_t b)
+{
+    return ceil_div(a, b) * b;
+}
+
+/* An odd number of cache lines, so that consecutive k lie in different sets. */
+static inline int64_t strip_pitch(int64_t rows)
+{
+    return round_up(rows, 16) | 16;
+}
+
+/* Divides the panels into pieces once blocks, strip_floats and w are known. */
+void sdi_x86_product_divide(x86_product *p);
+size_t sdi_x86_product_scratch(const x86_product *p, int32_t workers);
+void sdi_x86_product_run(const x86_product *p, const sdi_exec *exec);
+
+void sdi_x86_linear(const x86_isa *isa, const sdi_exec *exec, const sdi_linear *a);
+size_t sdi_x86_linear_scratch(const x86_isa *isa, const sdi_linear *a, int32_t workers);
+void sdi_x86_conv(const x86_isa *isa, const sdi_exec *exec, const sdi_conv *a);
+size_t sdi_x86_conv_scratch(const x86_isa *isa, const sdi_conv *a, int32_t workers);
+
+size_t sdi_x86_pack_bytes(const sdi_packed *w);
+void sdi_x86_pack_avx2(const sdi_exec *exec, sdi_packed *w, int64_t row0, int64_t rows,
+                       const void *source, sdi_dtype type);
+void sdi_x86_unpack(const sdi_packed *w, int64_t row0, int64_t rows, float *out);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The AVX2 tile: up to 6 rows x 16 columns in 12 accumulators, twice for the halves of a panel.
+ * Per k two loads, six broadcasts and 12 multiply-adds. Also the copy into strips, for both sets.
+ */
+#include "kernel/x86/products.h"
+#include "kernel/x86/transpose_avx2.h"
+
+#include "base/attributes.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum { ROWS = 6 };
+
+INLINE void half_tile(const x86_tile *t, const int half, const int rows)
+{
+    __m256 c[ROWS][2];
+    float *out = t->c + half * 16;
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int h = 0; h < 2; h++)
+            c[r][h] = t->add ? _mm256_load_ps(out + r * PANEL + h * 8) : _mm256_setzero_ps();
+    for (int32_t tap = 0; tap < t->tap_count; tap++) {
+        const float *a = t->a + t->taps[tap];
+        const float *b = t->b + tap * t->b_tap + half * 16;
+        const float *const end = b + t->k * PANEL;
+        for (; b < end; b += PANEL, a += t->a_pitch) {
+            const __m256 lanes[2] = {_mm256_load_ps(b), _mm256_load_ps(b + 8)};
+#pragma GCC unroll 6
+            for (int r = 0; r < rows; r++) {
+                const __m256 row = _mm256_broadcast_ss(a + r);
+                c[r][0] = _mm256_fmadd_ps(row, lanes[0], c[r][0]);
+                c[r][1] = _mm256_fmadd_ps(row, lanes[1], c[r][1]);
+            }
+        }
+    }
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int h = 0; h < 2; h++)
+            _mm256_store_ps(out + r * PANEL + h * 8, c[r][h]);
+}
+
+#define TILE(rows)                                                                                 \
+    static void tile_##rows(const x86_tile *t)                                                     \
+    {                                                                                              \
+        for (int half = 0; half < t->halves; half++)                                               \
+            half_tile(t, half, rows);                                                              \
+    }
+
+TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
+
+static void run_tile(const x86_tile *t)
+{
+    static void (*const tiles[ROWS])(const x86_tile *) = {tile_1, tile_2, tile_3,
+                                                          tile_4, tile_5, tile_6};
+    tiles[t->rows - 1](t);
+}
+
+#include "kernel/x86/vec_avx2.h"
+
+#include "kernel/x86/finish.h"
+
+static void transpose(const float *const rows[8], int64_t columns, float *strip, int64_t pitch)
+{
+    for (int64_t c = 0; c < columns; c += 8, strip += 8 * pitch) {
+        __m256 r[8];
+        for (int i = 0; i < 8; i++)
+            r[i] = vec_load(rows[i] + c, columns - c);
+        transpose_8x8(r);
+        for (int64_t i = 0; i < SDI_MIN(columns - c, 8); i++)
+            _mm256_storeu_ps(strip + i * pitch, r[i]);
+    }
+}
+
+const x86_isa sdi_x86_isa_avx2 = {ROWS, run_tile, finish, transpose};
