@@ -3,8 +3,8 @@
  * Fuzz target: any bytes as a prompt, through the tokenizer and the prompt language. Properties:
  * no crash, no leak, every result whole, and the same result twice.
  *
- * With libFuzzer the engine calls LLVMFuzzerTestOneInput; without (SDIFF_FUZZ_MAIN) main runs files
- * and then random texts made of the language's own characters: fuzz_prompt [-n count] [files].
+ * Built as a normal program it runs the files given as arguments and then random texts made of the
+ * language's own words: fuzz_prompt [-n count] [files]. For libFuzzer see fuzz_tensor_file.c.
  */
 #include "base/memory.h"
 #include "text/prompt.h"
@@ -120,7 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-#ifdef SDIFF_FUZZ_MAIN
+#ifndef SDIFF_LIBFUZZER
 static void run_file(const char *path)
 {
     static uint8_t bytes[1 << 20];
