@@ -218,6 +218,23 @@ void parity_compare(parity *p, parity_run *r, const char *output, const char *go
     free(want);
 }
 
+double parity_relative_l2(parity *p, parity_run *r, const char *output, const char *golden)
+{
+    int64_t have[4], given[4];
+    float *got = parity_output(p, r, output, have);
+    float *want = parity_golden(p, golden, given);
+    double error = 0, norm = 0;
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(have[i], given[i]);
+    for (int64_t i = 0; i < have[0] * have[1] * have[2] * have[3]; i++) {
+        error += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
+        norm += (double)want[i] * want[i];
+    }
+    free(got);
+    free(want);
+    return sqrt(error / norm);
+}
+
 /* ---- configurations --------------------------------------------------------------------------- */
 
 json_t *parity_config(const char *file)

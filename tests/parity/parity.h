@@ -62,6 +62,9 @@ float *parity_output(parity *p, parity_run *r, const char *output, int64_t shape
 void parity_compare(parity *p, parity_run *r, const char *output, const char *golden,
                     double absolute, double relative);
 
+/* sqrt(sum (got - want)^2 / sum want^2) of an output that has the golden tensor's size. */
+double parity_relative_l2(parity *p, parity_run *r, const char *output, const char *golden);
+
 /* Configurations: a JSON file below shared/, and members of it. */
 json_t *parity_config(const char *file);
 int32_t parity_config_ints(const json_t *config, const char *key, int32_t *values, int32_t count);

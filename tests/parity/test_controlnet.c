@@ -77,7 +77,7 @@ static void check_controlnet(fixture *f)
     assert_true(skips < MAX_RESIDUALS);
     for (int32_t i = 0; i <= skips; i++) {
         int64_t shape[4];
-        char name[16] = "mid";
+        char name[24] = "mid";
         if (i < skips)
             snprintf(name, sizeof name, "down.%d", (int)i);
         parity_compare(&f->p, &r, name, name, tolerance, 0);
@@ -98,7 +98,7 @@ static void check_unet(fixture *f, double (*scale)(int32_t, int32_t), const char
     parity_plan(&f->p, &r, &f->weights, sdi_unet_net, &f->args);
     set_common(f, &r);
     for (int32_t i = 0; i < f->count; i++) {
-        char name[24] = "mid_residual";
+        char name[32] = "mid_residual";
         float *scaled = malloc((size_t)f->sizes[i] * sizeof *scaled);
         if (i + 1 < f->count)
             snprintf(name, sizeof name, "down_residual.%d", (int)i);
