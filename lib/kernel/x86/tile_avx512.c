@@ -12,11 +12,12 @@
 INLINE void tile(const x86_tile *t, const int rows, const int halves)
 {
     __m512 c[TILE_ROWS_MAX][2];
+    float *const out = t->c;
 #pragma GCC unroll 14
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
         for (int h = 0; h < halves; h++)
-            c[r][h] = t->add ? _mm512_load_ps(t->c + r * PANEL + h * 16) : _mm512_setzero_ps();
+            c[r][h] = t->add ? _mm512_load_ps(out + r * PANEL + h * 16) : _mm512_setzero_ps();
     for (int32_t tap = 0; tap < t->tap_count; tap++) {
         const float *a = t->a + t->taps[tap];
         const float *b = t->b + tap * t->b_tap;
@@ -39,7 +40,7 @@ INLINE void tile(const x86_tile *t, const int rows, const int halves)
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
         for (int h = 0; h < halves; h++)
-            _mm512_store_ps(t->c + r * PANEL + h * 16, c[r][h]);
+            _mm512_store_ps(out + r * PANEL + h * 16, c[r][h]);
 }
 
 #define TILE(rows)                                                                                 \

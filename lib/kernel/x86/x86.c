@@ -21,4 +21,5 @@ void sdi_kernels_init_x86(sdi_kernels *kernels, uint32_t mask)
         return;
     sdi_x86_init_f32(kernels, mask);
     sdi_x86_init_attention(kernels, mask);
+    sdi_x86_init_rows(kernels, mask);
 }
