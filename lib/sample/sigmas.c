@@ -3,7 +3,7 @@
  * Noise levels of the training timesteps and the schedules written in them.
  * Sources: Karras et al. 2022, eq. 5 (karras); k-diffusion's sampling.py and external.py (default,
  * exponential, polyexponential); ComfyUI's samplers (sgm_uniform, simple, beta after Lee et al.
- * 2024); Sabour et al. 2024, "Align Your Steps" (ays).
+ * 2024); the DPM-Solver authors' code (time_uniform); Sabour et al. 2024, "Align Your Steps" (ays).
  */
 #include "sample/sigmas.h"
 
@@ -139,6 +139,7 @@ static void fill_ays(int32_t n, double *sigmas)
 void sdi_sigmas_fill(const sdi_sigma_table *table, sdi_schedule_kind kind,
                      const sdi_sigma_range *range, int32_t n, double *sigmas)
 {
+    sigmas[n] = 0;
     switch (kind) {
     case SDI_SCHEDULE_KARRAS: fill_karras(range, n, sigmas); break;
     case SDI_SCHEDULE_EXPONENTIAL: fill_polyexponential(range, 1, n, sigmas); break;

@@ -458,6 +458,55 @@ static void test_unipc_follows_diffusers(void **state)
                {"order3.", "unipc_3", NULL, -1, 0}, {"bh1.", "unipc_bh1", NULL, -1, 0});
 }
 
+/* ---- timesteps of diffusers' pipelines ------------------------------------------------------- */
+
+typedef struct pipeline {
+    const char *file, *sampler, *schedule;
+    int32_t steps;
+    double strength;
+} pipeline;
+
+/* The part of the timesteps that a strength leaves, and the start noise of the whole. */
+static void test_pipelines_visit_diffusers_timesteps(void **state)
+{
+    static const pipeline pipelines[] = {
+        {"tiny-sd1/golden/txt2img_ddim_g7.5", "ddim", NULL, 6, 1},
+        {"tiny-sd1/golden/txt2img_euler_neg_g7.5", "euler", NULL, 6, 1},
+        {"tiny-sd1/golden/txt2img_pndm_g7.5", "plms", NULL, 6, 1},
+        {"tiny-sd1/golden/txt2img_dpmpp2m_karras_g7.5", "dpmpp_2m", "karras", 6, 1},
+        {"tiny-sd1/golden/img2img_ddim_s0.05", "ddim", NULL, 20, 0.05},
+        {"tiny-sd1/golden/img2img_ddim_s0.5", "ddim", NULL, 6, 0.5},
+        {"tiny-sd1/golden/img2img_euler_s0.5", "euler", NULL, 6, 0.5},
+        {"tiny-sd1/golden/img2img_pndm_s0.5", "pndm", NULL, 6, 0.5},
+        {"tiny-sd1/golden/img2img_pndm_s1.0", "pndm", NULL, 6, 1},
+        {"tiny-sd1/golden/inpaint4_ddim_s0.6", "ddim", NULL, 6, 0.6},
+        {"tiny-depth/golden/depth2img_ddim_s0.8", "ddim", NULL, 6, 0.8},
+        {"tiny-depth/golden/depth2img_pndm_s0.5", "pndm", NULL, 6, 0.5},
+    };
+    worst w = {0};
+    for (size_t p = 0; p < SDI_COUNT(pipelines); p++) {
+        sdi_env env = test_env_new();
+        char relative[128];
+        snprintf(relative, sizeof relative, "fixtures/%s.safetensors", pipelines[p].file);
+        golden g = {&env, NULL};
+        test_ok(&env, sdi_tensor_file_open_path(&env, test_shared(relative), &g.file));
+        sdi_sampler_params params = {.name = pipelines[p].sampler,
+                                     .schedule = pipelines[p].schedule,
+                                     .steps = pipelines[p].steps,
+                                     .strength = pipelines[p].strength,
+                                     .eta = -1,
+                                     .count = LATENTS};
+        sdi_schedule_config_init(&params.config);
+        sdi_sampler *s = NULL;
+        test_ok(&env, sdi_sampler_new(&env, &params, &s));
+        check_timesteps(&env, &g, "", s, &w);
+        sdi_sampler_free(&env, s);
+        sdi_tensor_file_free(&env, g.file);
+        test_env_free(&env);
+    }
+    print_message("pipelines: worst ratio to tolerance %.3g\n", w.ratio);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -477,6 +526,7 @@ int main(void)
         cmocka_unit_test(test_dpmpp_2s_follows_diffusers),
         cmocka_unit_test(test_deis_follows_diffusers),
         cmocka_unit_test(test_unipc_follows_diffusers),
+        cmocka_unit_test(test_pipelines_visit_diffusers_timesteps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
