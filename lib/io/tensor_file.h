@@ -10,7 +10,8 @@
 #include "tensor/dtype.h"
 
 /* Names in pickles are joined with '.' through nested dicts ("string_to_param.*"); those in a
- * top-level 'state_dict' stand without that prefix. A pickle of one bare tensor names it "tensor". */
+ * top-level 'state_dict' stand without that prefix. A pickle of one bare tensor names it
+ * "tensor". */
 enum { SDI_MAX_RANK = 8 };
 
 typedef struct sdi_tensor_info {
@@ -35,8 +36,8 @@ void sdi_tensor_file_free(const sdi_env *env, sdi_tensor_file *file); // NULL is
 int32_t sdi_tensor_file_count(const sdi_tensor_file *file);
 const sdi_tensor_info *sdi_tensor_file_info(const sdi_tensor_file *file, int32_t index);
 int32_t sdi_tensor_file_find(const sdi_tensor_file *file, const char *name); // -1: absent
-/* The text of that key, or NULL: of "__metadata__", or of a text or integer in the dicts of a pickle
- * under its joined name ("name", "step", "global_step"). */
+/* The text of that key, or NULL: of "__metadata__", or of a text or integer in the dicts of a
+ * pickle under its joined name ("name", "step", "global_step"). */
 const char *sdi_tensor_file_metadata(const sdi_tensor_file *file, const char *key);
 
 /* The bytes of one tensor, contiguous and row-major, with no promise of alignment. Points into the

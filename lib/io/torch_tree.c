@@ -12,7 +12,7 @@
 #include <utf8proc.h>
 
 /* A graph may share its parts, so that walking it takes far longer than reading it did. */
-enum { DEEPEST = 64, MOST_VISITS = 1 << 22 };
+enum { DEEPEST = 64, MOST_VISITS = 1 << 20, LONGEST_NAME = 4096 };
 
 typedef struct walker {
     const sdi_env *env;
@@ -62,6 +62,9 @@ static sdiff_status walk_child(walker *w, const sdi_value *value, const char *na
                                int depth, int in_dict)
 {
     const size_t before = w->path.length;
+    if (length > LONGEST_NAME || before + length > LONGEST_NAME)
+        return sdi_fail(w->env, SDIFF_ERROR_LIMIT, "%s: holds a name of more than %d bytes",
+                        w->name, LONGEST_NAME);
     if (length)
         append_name(w, name, length);
     SDI_TRY(w->path.status);
