@@ -35,18 +35,15 @@ void sdi_act_row(sdi_act act, float *x, int64_t count)
 
 float sdi_exp_row(float *x, int64_t count, float shift)
 {
+    for (int64_t i = 0; i < count; i++)
+        x[i] = sdi_exp(x[i] - shift);
     float sums[LANES] = {0}, sum = 0;
     int64_t i = 0;
-    for (; i + LANES <= count; i += LANES) {
-        for (int lane = 0; lane < LANES; lane++) {
-            x[i + lane] = sdi_exp(x[i + lane] - shift);
+    for (; i + LANES <= count; i += LANES)
+        for (int lane = 0; lane < LANES; lane++)
             sums[lane] += x[i + lane];
-        }
-    }
-    for (; i < count; i++) {
-        x[i] = sdi_exp(x[i] - shift);
+    for (; i < count; i++)
         sum += x[i];
-    }
     for (int lane = 0; lane < LANES; lane++)
         sum += sums[lane];
     return sum;
