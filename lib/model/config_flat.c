@@ -134,7 +134,10 @@ static sdiff_status flat_vae(const sdi_env *env, const char *name, const json_t 
                             "%d", name, (int)width, (int)multipliers[i], SDI_MAX_CHANNELS);
         c->block_out_channels[i] = width * multipliers[i];
     }
-    c->levels = levels ? levels : c->levels;
+    if (levels) {
+        c->levels = levels;
+        c->stem_channels = multipliers[0] == 1 ? 0 : width;
+    }
     SDI_TRY(sdi_config_int(env, name, json, "num_res_blocks", 1, SDI_MAX_LAYERS,
                            &c->layers_per_block));
     SDI_TRY(sdi_config_int(env, name, json, "in_channels", 1, 1024, &c->image_channels));

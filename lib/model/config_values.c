@@ -126,6 +126,9 @@ sdiff_status sdi_config_check_vae(const sdi_env *env, const char *name,
     if (!(config->scaling_factor > 0))
         return sdi_fail(env, SDIFF_ERROR_FORMAT, "%s: the latents' scaling factor is not positive",
                         name);
+    if (config->stem_channels)
+        SDI_TRY(check_groups(env, name, "autoencoder", &config->stem_channels, 1,
+                             config->norm_groups));
     return check_groups(env, name, "autoencoder", config->block_out_channels, config->levels,
                         config->norm_groups);
 }

@@ -68,6 +68,11 @@ static sdiff_status walk_ends(const walk *w, const words *names, int32_t decoder
     int32_t image = 0, latent = 0;
     SDI_TRY(sdi_dimension(w->env, w->name, decoder ? out : in, decoder ? 0 : 1, 1024, &image));
     SDI_TRY(sdi_dimension(w->env, w->name, decoder ? in : out, decoder ? 1 : 0, 1024, &latent));
+    if (!decoder) {
+        SDI_TRY(sdi_dimension(w->env, w->name, in, 0, SDI_MAX_CHANNELS, &c->stem_channels));
+        if (c->stem_channels == c->block_out_channels[0])
+            c->stem_channels = 0;
+    }
     c->image_channels = image;
     c->latent_channels = decoder ? latent : latent / 2; // means and variances
     c->mid_attention = sdi_probe(w->file, w->prefix, "%s", names->attention) != NULL;

@@ -54,6 +54,7 @@ static sdiff_status choose_ema(sdi_loader *l, int32_t file)
         return sdi_fail(l->env, SDIFF_ERROR_MISMATCH,
                         "%s: has no moving averages (EMA weights, model_ema.*)",
                         l->model->files[file].name);
+    sdi_skip_part(l->model, SDI_PART_UNET); // the trained weights beside the averages
     naming->layout = SDI_LAYOUT_LDM_EMA;
     memcpy(naming->prefix, "model_ema.", sizeof "model_ema.");
     return SDIFF_OK;

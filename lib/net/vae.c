@@ -96,7 +96,8 @@ void sdi_vae_encoder_net(sdi_nn *n, const void *args)
     const int64_t moments = 2 * config->latent_channels;
     nn_tensor x = nn_input_map(n, "image", a->b, config->image_channels, a->h, a->w, NN_EACH);
     nn_enter(n, "encoder");
-    x = nn_conv2d(n, "conv_in", x, config->block_out_channels[0], 3); // [n, h, w, c]
+    const int32_t stem = config->stem_channels;
+    x = nn_conv2d(n, "conv_in", x, stem ? stem : config->block_out_channels[0], 3); // [n, h, w, c]
     sdi_net_probe(n, a->intermediates, x, "conv_in");
     for (int32_t i = 0; i < config->levels; i++)
         x = down_block(n, a, i, x);

@@ -21,6 +21,8 @@ typedef struct sdi_vae_config {
     int32_t quant_conv;    // 1: quant_conv and post_quant_conv are there
     double scaling_factor; // 0.18215
     double shift_factor;   // 0
+    int32_t stem_channels; // of the encoder's conv_in; 0: as the first level (LDM's ch, where
+                           // ch_mult does not begin with 1)
 } sdi_vae_config;
 
 void sdi_vae_config_init(sdi_vae_config *config);

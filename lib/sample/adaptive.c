@@ -43,9 +43,8 @@ static double attempt_error(const sdi_adaptive *a, float *const arrays[SDI_OPERA
     const double sigma = exp(-(a->t + a->way)), growth = expm1(a->way);
     double sum = 0;
     for (size_t i = 0; i < count; i++) {
-        const double low =
-            lower_order(sigma, growth, (double)arrays[SDI_OP_ANCHOR][i],
-                        (double)arrays[SDI_OP_M2][i], (double)arrays[SDI_OP_M1][i]);
+        const double low = lower_order(sigma, growth, (double)arrays[SDI_OP_ANCHOR][i],
+                                       (double)arrays[SDI_OP_M2][i], (double)arrays[SDI_OP_M1][i]);
         const double size = fmax(fabs(low), fabs((double)a->previous[i]));
         const double tolerance = fmax(absolute_tolerance, relative_tolerance * size);
         const double error = (low - (double)arrays[SDI_OP_X][i]) / tolerance;
@@ -58,9 +57,9 @@ static void accept(sdi_adaptive *a, float *const arrays[SDI_OPERANDS], size_t co
 {
     const double sigma = exp(-(a->t + a->way)), growth = expm1(a->way);
     for (size_t i = 0; i < count; i++)
-        a->previous[i] = (float)lower_order(sigma, growth, (double)arrays[SDI_OP_ANCHOR][i],
-                                            (double)arrays[SDI_OP_M2][i],
-                                            (double)arrays[SDI_OP_M1][i]);
+        a->previous[i] =
+            (float)lower_order(sigma, growth, (double)arrays[SDI_OP_ANCHOR][i],
+                               (double)arrays[SDI_OP_M2][i], (double)arrays[SDI_OP_M1][i]);
     a->t += a->way;
     a->accepted++;
 }

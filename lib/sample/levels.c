@@ -148,14 +148,11 @@ static void fill_from_timesteps(const sdi_sigma_table *table, sdi_levels *levels
     levels->sigmas[levels->steps] = 0;
 }
 
-static void set_final(const sdi_sigma_table *table, sdi_final final, int from_sigmas,
-                      sdi_levels *levels)
+/* A schedule that ends at the lowest training level may miss it by rounding: that is no step. */
+static void set_sigma_min(const sdi_sigma_table *table, sdi_levels *levels)
 {
     double *last = &levels->sigmas[levels->steps];
-    if (final == SDI_FINAL_SIGMA_MIN && from_sigmas)
-        *last = last[-1];
-    else if (final != SDI_FINAL_ZERO)
-        *last = SDI_MIN(table->sigmas[0], last[-1]);
+    *last = last[-1] > table->sigmas[0] * (1 + 1e-9) ? table->sigmas[0] : last[-1];
 }
 
 static sdiff_status fill(const sdi_env *env, const sdi_sampler_params *params,
@@ -169,19 +166,18 @@ static sdiff_status fill(const sdi_env *env, const sdi_sampler_params *params,
     if (family == SDI_FAMILY_LCM)
         return space_lcm(env, &params->config, n, levels->timesteps);
     if (family != SDI_FAMILY_K)
-        space_timesteps(&params->config,
-                        family == SDI_FAMILY_DPM_SINGLE ? SDI_SPACING_LINSPACE
-                                                        : params->config.spacing,
-                        n, is_dpm_family(family) ? n + 1 : n, family != SDI_FAMILY_EULER,
-                        levels->timesteps);
+        space_timesteps(
+            &params->config,
+            family == SDI_FAMILY_DPM_SINGLE ? SDI_SPACING_LINSPACE : params->config.spacing, n,
+            is_dpm_family(family) ? n + 1 : n, family != SDI_FAMILY_EULER, levels->timesteps);
     if (family == SDI_FAMILY_DDIM)
         return SDIFF_OK;
     if (from_sigmas)
         fill_from_sigmas(params, table, family, kind, levels);
     else
         fill_from_timesteps(table, levels);
-    if (!params->sigmas && is_dpm_family(family))
-        set_final(table, final, from_sigmas, levels);
+    if (final == SDI_FINAL_SIGMA_MIN && !params->sigmas)
+        set_sigma_min(table, levels);
     return SDIFF_OK;
 }
 
@@ -216,8 +212,8 @@ static sdiff_status check(const sdi_env *env, const sdi_sampler_params *params, 
         return check_steps(env, params, family);
     if (params->sigma_count < 2 || params->sigma_count > SDI_MAX_STEPS + 1)
         return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT,
-                        "%d sigmas: 2 to %d are possible, one more than steps",
-                        params->sigma_count, SDI_MAX_STEPS + 1);
+                        "%d sigmas: 2 to %d are possible, one more than steps", params->sigma_count,
+                        SDI_MAX_STEPS + 1);
     return check_custom(env, params->sigmas, params->sigma_count);
 }
 

@@ -10,10 +10,13 @@
 #include "sample/sigmas.h"
 
 typedef enum sdi_family {
-    SDI_FAMILY_DDIM,  // integer timesteps, state x = sqrt(a) x0 + sqrt(1 - a) noise: DDIM, DDPM, PNDM
+    SDI_FAMILY_DDIM,  // integer timesteps, state x = sqrt(a) x0 + sqrt(1 - a) noise: DDIM, DDPM,
+                      // PNDM
     SDI_FAMILY_LCM,   // the same on every k-th of the 50 timesteps of distillation: LCM, TCD
-    SDI_FAMILY_EULER, // sigmas at fractional timesteps, state x = x0 + sigma noise: Euler, Heun, LMS …
-    SDI_FAMILY_DPM,   // DPM-Solver: n + 1 spaced timesteps of which the last is left out, state as DDIM
+    SDI_FAMILY_EULER, // sigmas at fractional timesteps, state x = x0 + sigma noise: Euler, Heun,
+                      // LMS …
+    SDI_FAMILY_DPM,   // DPM-Solver: n + 1 spaced timesteps of which the last is left out, state as
+                      // DDIM
     SDI_FAMILY_DPM_SINGLE, // the same, always evenly from the last timestep
     SDI_FAMILY_K           // k-diffusion: sigmas first, state as Euler
 } sdi_family;
@@ -21,8 +24,8 @@ typedef enum sdi_family {
 /* The level behind the last evaluation, for SDI_FAMILY_DPM and _DPM_SINGLE. */
 typedef enum sdi_final {
     SDI_FINAL_ZERO,
-    SDI_FINAL_TABLE_MIN, // the lowest training level
-    SDI_FINAL_SIGMA_MIN  // as before; with a schedule of sigmas the last of them once more
+    SDI_FINAL_SIGMA_MIN // the lowest training level, also where the last evaluation is already
+                        // there
 } sdi_final;
 
 typedef struct sdi_levels {

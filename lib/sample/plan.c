@@ -69,9 +69,7 @@ static sdi_form predict_x0(const sdi_plan *plan, const sdi_level *level, double 
         form.c[SDI_OP_X] = level->alpha * input;
         form.c[SDI_OP_OUT] = -level->spread;
         break;
-    case SDI_PREDICT_SAMPLE:
-        form.c[SDI_OP_OUT] = 1;
-        break;
+    case SDI_PREDICT_SAMPLE: form.c[SDI_OP_OUT] = 1; break;
     default:
         form.c[SDI_OP_X] = input / level->alpha;
         form.c[SDI_OP_OUT] = -level->sigma;
@@ -99,9 +97,7 @@ sdi_form sdi_plan_epsilon(const sdi_plan *plan, const sdi_level *level)
         form.c[SDI_OP_X] = input / level->spread;
         form.c[SDI_OP_X0] = -1 / level->sigma;
         break;
-    default:
-        form.c[SDI_OP_OUT] = 1;
-        break;
+    default: form.c[SDI_OP_OUT] = 1; break;
     }
     return form;
 }

@@ -8,9 +8,9 @@
  * network returned, the loop does
  *
  *     x0     = row.x0     of (x, out)              what the network thinks the clean latents are
- *     m0     = row.keep   of (x, x0, out)          pushed on the history m0, m1, m2, m3 if row.keeps
- *     anchor = row.anchor of all of these          if row.anchors: a state that later rows go back to
- *     x      = row.next   of all of these, noise   where the next evaluation happens
+ *     m0     = row.keep   of (x, x0, out)          pushed on the history m0, m1, m2, m3 if
+ * row.keeps anchor = row.anchor of all of these          if row.anchors: a state that later rows go
+ * back to x      = row.next   of all of these, noise   where the next evaluation happens
  *
  * The states are either x0 + sigma * noise or sqrt(a) * x0 + sqrt(1 - a) * noise.
  */
@@ -85,7 +85,8 @@ sdi_level sdi_plan_level_at(const sdi_plan *plan, double sigma);
 sdi_level sdi_plan_churned(const sdi_plan *plan, int32_t step, double *before);
 sdi_level sdi_level_of_signal(double timestep, double signal);
 
-/* Predicted noise in terms of x and out (and of x0, which may be clipped, for sample prediction). */
+/* Predicted noise in terms of x and out (and of x0, which may be clipped, for sample prediction).
+ */
 sdi_form sdi_plan_epsilon(const sdi_plan *plan, const sdi_level *level);
 /* (x - x0) / sigma: the slope dx/dsigma of states x0 + sigma * noise, also from a clipped x0. */
 sdi_form sdi_slope(double sigma);

@@ -31,8 +31,7 @@ static void mt_twist(sdi_random *random)
 {
     uint32_t *state = random->state;
     for (int i = 0; i < MT_SIZE; i++) {
-        const uint32_t y =
-            (state[i] & 0x80000000u) | (state[(i + 1) % MT_SIZE] & 0x7fffffffu);
+        const uint32_t y = (state[i] & 0x80000000u) | (state[(i + 1) % MT_SIZE] & 0x7fffffffu);
         state[i] = state[(i + MT_SHIFT) % MT_SIZE] ^ (y >> 1) ^ (y & 1 ? 0x9908b0dfu : 0);
     }
     random->index = 0;

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "sample/adaptive.h"
+#include "sample/brownian.h"
 #include "sample/registry.h"
 
 #include <math.h>
@@ -20,13 +21,15 @@ struct sdi_sampler {
     double start_sigma; // noise level at which the run starts, before any s_churn
     int is_adaptive;
     sdi_adaptive adaptive;
+    uint64_t *path_seeds; // copy, NULL without paths
+    sdi_brownian paths;
 
     size_t count;
     float *arrays[SDI_OPERANDS]; // by operand; those that no row uses, and OUT, are NULL
     float *memory;
 
-    int32_t at;       // row that is evaluated next
-    int64_t draws;    // made so far in this run
+    int32_t at;    // row that is evaluated next
+    int64_t draws; // made so far in this run
     int begun, asked, stepped;
 };
 
@@ -52,9 +55,8 @@ static sdiff_status check_rows(const sdi_env *env, const sdi_sampler_params *par
                             "the sampler \"%s\" cannot step from sigma %g (timestep %g) of this "
                             "schedule with this prediction type",
                             params->name, row->sigma, row->timestep);
-        const int from_path = row->noise_to > 0 && params->interval_noise;
-        if (!params->noise &&
-            (row->before != 0 || (row->next.c[SDI_OP_NOISE] != 0 && !from_path)))
+        const int from_path = row->noise_to > 0 && params->path_seeds;
+        if (!params->noise && (row->before != 0 || (row->next.c[SDI_OP_NOISE] != 0 && !from_path)))
             return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT,
                             "the sampler \"%s\" adds noise and was given no noise function",
                             params->name);
@@ -90,11 +92,32 @@ static sdiff_status allocate_arrays(const sdi_env *env, sdi_sampler *s)
     return SDIFF_OK;
 }
 
+/* The levels are rounded to float as k-diffusion's are: the tree's shape depends on its ends. */
+static sdiff_status make_paths(const sdi_env *env, const sdi_sampler_params *params, sdi_sampler *s)
+{
+    const sdi_levels *levels = &s->levels;
+    const int32_t items = params->path_count, first = s->plan.first;
+    if (!params->path_seeds || !levels->sigmas || first >= levels->steps)
+        return SDIFF_OK;
+    if (items < 1 || s->count % (size_t)items != 0)
+        return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT,
+                        "%d Brownian paths for latents of %zu numbers: they must divide evenly",
+                        items, s->count);
+    s->path_seeds = sdi_alloc(env, (uint64_t)items, sizeof *s->path_seeds);
+    if (!s->path_seeds)
+        return SDIFF_ERROR_NO_MEMORY;
+    memcpy(s->path_seeds, params->path_seeds, (size_t)items * sizeof *s->path_seeds);
+    const double *last = &levels->sigmas[levels->steps];
+    const double low = *last > 0 ? *last : last[-1];
+    return sdi_brownian_init(env, &s->paths, s->path_seeds, items, s->count / (size_t)items,
+                             (double)(float)low, (double)(float)levels->sigmas[first]);
+}
+
 static sdiff_status check_params(const sdi_env *env, const sdi_sampler_params *params)
 {
     if (params->count < 1 || params->count > SIZE_MAX / (SDI_OPERANDS * sizeof(float)))
-        return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT, "latents of %zu numbers are not possible",
-                        params->count);
+        return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT,
+                        "latents of %zu numbers are not possible", params->count);
     if (!(params->strength >= 0 && params->strength <= 1))
         return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT, "a strength of %g: it must be 0 to 1",
                         params->strength);
@@ -139,8 +162,9 @@ static sdiff_status plan_rows(const sdi_env *env, const sdi_sampler_entry *entry
     s->is_adaptive = entry->plan == sdi_plan_dpm_adaptive;
     if (plan->count > 0 && !s->is_adaptive)
         s->steps = plan->rows[plan->count - 1].step + 1;
-    if (plan->first < s->levels.steps)
-        s->start_sigma = sdi_plan_level(plan, plan->first).sigma;
+    if (plan->count > 0) // s_churn lifts the first row above the level that the run starts from
+        s->start_sigma = plan->rows[0].before > 0 ? sdi_plan_level(plan, plan->first).sigma
+                                                  : plan->rows[0].sigma;
     return SDIFF_OK;
 }
 
@@ -153,14 +177,15 @@ static sdiff_status build(const sdi_env *env, const sdi_sampler_params *params, 
     SDI_TRY(check_params(env, params));
     s->params = *params;
     s->count = params->count;
-    const sdi_final final = params->final_sigma_min && entry->final == SDI_FINAL_ZERO
-                                ? SDI_FINAL_TABLE_MIN
-                                : entry->final;
+    const int is_dpm = entry->family == SDI_FAMILY_DPM || entry->family == SDI_FAMILY_DPM_SINGLE;
+    const sdi_final final = params->final_sigma_min && is_dpm ? SDI_FINAL_SIGMA_MIN : entry->final;
     SDI_TRY(sdi_sigma_table_new(env, &params->config, &s->table));
     SDI_TRY(sdi_levels_new(env, params, &s->table, entry->family, final, &s->levels));
     SDI_TRY(plan_rows(env, entry, s));
+    SDI_TRY(make_paths(env, params, s));
     s->params.name = s->params.schedule = NULL; // the host's, as are the sigmas
     s->params.sigmas = NULL;
+    s->params.path_seeds = NULL;
     return allocate_arrays(env, s);
 }
 
@@ -187,6 +212,8 @@ void sdi_sampler_free(const sdi_env *env, sdi_sampler *s)
     sdi_sigma_table_free(env, &s->table);
     sdi_levels_free(env, &s->levels);
     sdi_free(env, s->plan.rows);
+    sdi_brownian_free(env, &s->paths);
+    sdi_free(env, s->path_seeds);
     sdi_free(env, s->memory);
     sdi_free(env, s);
 }
@@ -249,9 +276,10 @@ static sdiff_status draw_noise(const sdi_env *env, sdi_sampler *s)
 {
     const sdi_row *row = &s->plan.rows[s->at];
     const sdi_sampler_params *params = &s->params;
-    if (params->interval_noise && row->noise_to > 0)
-        return params->interval_noise(params->interval_user, row->noise_from, row->noise_to,
-                                      s->arrays[SDI_OP_NOISE], s->count);
+    if (s->path_seeds && row->noise_to > 0) {
+        sdi_brownian_noise(&s->paths, row->noise_from, row->noise_to, s->arrays[SDI_OP_NOISE]);
+        return SDIFF_OK;
+    }
     const int64_t draw = s->draws++;
     if (!params->noise)
         return SDIFF_OK;

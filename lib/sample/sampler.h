@@ -20,30 +20,27 @@ typedef struct sdi_sampler sdi_sampler;
 /* Fills `out` with `count` standard normal numbers: the draw-th draw of this run, from 0. */
 typedef sdiff_status (*sdi_noise_fn)(void *user, int64_t draw, float *out, size_t count);
 
-/* The same for the SDE samplers where given: the increment of one Brownian path between two noise
- * levels, divided by the square root of their distance (brownian.h). Not counted as a draw. */
-typedef sdiff_status (*sdi_interval_noise_fn)(void *user, double sigma_from, double sigma_to,
-                                              float *out, size_t count);
-
 typedef struct sdi_sampler_params {
-    const char *name;     // "ddim", "euler", "euler_a", "dpmpp_2m", … (docs/samplers.md)
-    const char *schedule; // "default", "karras", "exponential", … NULL: "default"
+    const char *name;           // "ddim", "euler", "euler_a", "dpmpp_2m", … (docs/samplers.md)
+    const char *schedule;       // "default", "karras", "exponential", … NULL: "default"
     sdi_schedule_config config; // betas, prediction, spacing: what the model was trained with
     int32_t steps;              // 1 … SDI_MAX_STEPS, as the user asks for
     double strength;            // 1: from pure noise; below (image to image): the last part only
     double eta;                 // DDIM, ancestral and SDE samplers; negative: the sampler's default
     const double *sigmas;       // custom schedule of the host, `sigma_count` values, or NULL
     int32_t sigma_count;
-    size_t count;               // numbers in the latents of one run (batch * c * h * w)
-    sdi_noise_fn noise;         // may be NULL for samplers that draw none
+    size_t count;       // numbers in the latents of one run (batch * c * h * w)
+    sdi_noise_fn noise; // may be NULL for samplers that draw none
     void *noise_user;
-    double rho;     // of the karras (0: 7) and polyexponential (0: 1) schedules
-    double s_churn; // k_euler, k_heun, k_dpm2: noise added before steps (Karras et al. 2022); 0: none
-    double s_tmin, s_tmax; // noise levels where s_churn applies; s_tmax 0: no upper end
-    double s_noise;        // factor of all noise that k-diffusion samplers add; 0: 1
-    int32_t final_sigma_min; // DPM-Solver: end at the lowest training level instead of at 0
-    sdi_interval_noise_fn interval_noise; // NULL: SDE samplers draw from `noise` as all others
-    void *interval_user;
+    double rho; // of the karras (0: 7) and polyexponential (0: 1) schedules
+    double
+        s_churn; // k_euler, k_heun, k_dpm2: noise added before steps (Karras et al. 2022); 0: none
+    double s_tmin, s_tmax;      // noise levels where s_churn applies; s_tmax 0: no upper end
+    double s_noise;             // factor of all noise that k-diffusion samplers add; 0: 1
+    int32_t final_sigma_min;    // DPM-Solver: end at the lowest training level instead of at 0
+    const uint64_t *path_seeds; // SDE samplers but diffusers' dpmpp_2m_sde take noise from one
+    int32_t path_count;         // Brownian path an image (`count` / path_count numbers each), as
+                                // k-diffusion does, instead of from `noise`; NULL: from `noise`
 } sdi_sampler_params;
 
 enum { SDI_MAX_STEPS = 10000 };
@@ -62,7 +59,7 @@ void sdi_sampler_free(const sdi_env *env, sdi_sampler *sampler);
 int32_t sdi_sampler_steps(const sdi_sampler *sampler);       // after strength
 int32_t sdi_sampler_evaluations(const sdi_sampler *sampler); // requests of a whole run
 // (both are 0 for k_dpm_adaptive, which cannot know them, and where strength leaves no step)
-double sdi_sampler_init_sigma(const sdi_sampler *sampler);   // the start noise is scaled by it
+double sdi_sampler_init_sigma(const sdi_sampler *sampler); // the start noise is scaled by it
 int32_t sdi_sampler_timesteps(const sdi_sampler *sampler, double *out, int32_t capacity);
 
 /* The state at the start of the run for image to image: x = forward diffusion of clean latents to
@@ -77,8 +74,8 @@ sdiff_status sdi_sampler_begin(const sdi_env *env, sdi_sampler *sampler, const f
 int sdi_sampler_request(sdi_sampler *sampler, float *input, sdi_ask *ask);
 sdiff_status sdi_sampler_supply(const sdi_env *env, sdi_sampler *sampler,
                                 const float *model_output);
-int sdi_sampler_stepped(const sdi_sampler *sampler);        // the last supply ended a step
-float *sdi_sampler_latents(sdi_sampler *sampler);           // state after it; may be changed
+int sdi_sampler_stepped(const sdi_sampler *sampler);               // the last supply ended a step
+float *sdi_sampler_latents(sdi_sampler *sampler);                  // state after it; may be changed
 const float *sdi_sampler_predicted_x0(const sdi_sampler *sampler); // at the last evaluation
 
 /* Names in the order of docs/samplers.md; NULL behind the last. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * DPM-Solver, multistep, of orders 1 to 3 (Lu et al. 2022a; ++ and the SDE form: 2022b), as
- * diffusers' DPMSolverMultistepScheduler: in lambda = log(alpha / spread), with the last predictions
- * of x0 (++) or of the noise as history.
+ * diffusers' DPMSolverMultistepScheduler: in lambda = log(alpha / spread), with the last
+ * predictions of x0 (++) or of the noise as history.
  */
 #include "sample/plan.h"
 
@@ -10,10 +10,10 @@
 
 /* What one update integrates: everything of a step but the history. */
 typedef struct step_terms {
-    double state;    // factor of x
-    double first;    // factor of the newest prediction
-    double second;   // factor of the divided difference of order 1
-    double third;    // … and of order 2
+    double state;  // factor of x
+    double first;  // factor of the newest prediction
+    double second; // factor of the divided difference of order 1
+    double third;  // … and of order 2
     double noise;
 } step_terms;
 
@@ -111,7 +111,8 @@ void sdi_plan_dpm_multistep(sdi_plan *plan)
             add_second(row, terms.second, h0 / h);
         if (order == 3)
             add_third(row, &terms, h0 / h,
-                      (sdi_plan_level(plan, i - 1).lambda - sdi_plan_level(plan, i - 2).lambda) / h);
+                      (sdi_plan_level(plan, i - 1).lambda - sdi_plan_level(plan, i - 2).lambda) /
+                          h);
         row->draws = (plan->variant & SDI_DPM_SDE) != 0;
         row->ends_step = 1;
     }

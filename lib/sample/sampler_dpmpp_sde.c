@@ -52,8 +52,7 @@ void sdi_plan_dpmpp_2m_sde(sdi_plan *plan)
             continue;
         const double r = (t_of_step(plan, i) - t_of_step(plan, i - 1)) / h;
         const double k = h * (1 + plan->eta);
-        const double factor =
-            plan->variant & SDI_DPM_HEUN ? expm1(-k) / k + 1 : -0.5 * expm1(-k);
+        const double factor = plan->variant & SDI_DPM_HEUN ? expm1(-k) / k + 1 : -0.5 * expm1(-k);
         add_difference(row, factor, r);
     }
 }

@@ -10,8 +10,8 @@
 #include <math.h>
 
 /* One step as two rows, or one to sigma 0, where the second slope has no value. */
-static void plan_heun_step(sdi_plan *plan, int32_t step, const sdi_level *from,
-                           const sdi_level *to, double before)
+static void plan_heun_step(sdi_plan *plan, int32_t step, const sdi_level *from, const sdi_level *to,
+                           double before)
 {
     const double dt = to->sigma - from->sigma;
     sdi_form slope = sdi_slope(from->sigma);
@@ -72,16 +72,14 @@ static void plan_descent(sdi_plan *plan, const descent *d, int32_t from, int32_t
 }
 
 /* Down to about sigma 0.1, `times` times up to 2 by noise and down again, then to the end. */
-static void plan_restarts(sdi_plan *plan, const descent *whole, const descent *part,
-                          int32_t times)
+static void plan_restarts(sdi_plan *plan, const descent *whole, const descent *part, int32_t times)
 {
     int32_t step = plan->first;
     const int32_t low = nearest(whole, 0.1), high = nearest(whole, 2);
     plan_descent(plan, whole, 0, low, 0, &step);
     if (low > high && low < whole->steps) {
         const sdi_sigma_range range = {whole->sigmas[low], whole->sigmas[high], 0};
-        const double noise =
-            plan->s_noise * sqrt(range.max * range.max - range.min * range.min);
+        const double noise = plan->s_noise * sqrt(range.max * range.max - range.min * range.min);
         sdi_sigmas_fill(plan->table, SDI_SCHEDULE_KARRAS, &range, part->steps + 1, part->sigmas);
         for (int32_t k = 0; k < times; k++)
             plan_descent(plan, part, 0, part->steps, noise, &step);

@@ -42,8 +42,8 @@ static unified unified_step(const sdi_plan *plan, int32_t at, int32_t order, int
     const double h = to.lambda - from.lambda;
     const double e = expm1(-h);
     const double b_h = plan->variant == 1 ? -h : e;
-    unified u = {.ratio = to.spread / from.spread, .first = -to.alpha * e,
-                 .scale = -to.alpha * b_h};
+    unified u = {
+        .ratio = to.spread / from.spread, .first = -to.alpha * e, .scale = -to.alpha * b_h};
     for (int32_t k = 0; k < order - 1; k++)
         u.r[k] = (sdi_plan_level(plan, at - 1 - k).lambda - from.lambda) / h;
     u.r[order - 1] = 1;

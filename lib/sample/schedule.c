@@ -45,8 +45,7 @@ static sdiff_status check_config(const sdi_env *env, const sdi_schedule_config *
                         config->beta_end);
     if (config->clip_sample && !(config->clip_sample_range > 0))
         return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT,
-                        "a clip_sample_range of %g: it must be above 0",
-                        config->clip_sample_range);
+                        "a clip_sample_range of %g: it must be above 0", config->clip_sample_range);
     return SDIFF_OK;
 }
 
@@ -63,8 +62,7 @@ static double beta_at(const sdi_schedule_config *config, int32_t t)
     const int32_t n = config->train_timesteps;
     const double w = n > 1 ? (double)t / (n - 1) : 0;
     switch (config->beta_schedule) {
-    case SDI_BETA_LINEAR:
-        return config->beta_start + w * (config->beta_end - config->beta_start);
+    case SDI_BETA_LINEAR: return config->beta_start + w * (config->beta_end - config->beta_start);
     case SDI_BETA_COSINE: {
         const double beta = 1 - cosine_signal((double)(t + 1) / n) / cosine_signal((double)t / n);
         return SDI_MIN(beta, 0.999);

@@ -29,7 +29,7 @@ typedef enum sdi_spacing {
 enum { SDI_MAX_TRAIN_TIMESTEPS = 100000 };
 
 typedef struct sdi_schedule_config {
-    int32_t train_timesteps; // 1000
+    int32_t train_timesteps;     // 1000
     double beta_start, beta_end; // 0.00085, 0.012
     sdi_beta_schedule beta_schedule;
     sdi_prediction prediction;

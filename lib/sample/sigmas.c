@@ -140,30 +140,16 @@ void sdi_sigmas_fill(const sdi_sigma_table *table, sdi_schedule_kind kind,
                      const sdi_sigma_range *range, int32_t n, double *sigmas)
 {
     switch (kind) {
-    case SDI_SCHEDULE_KARRAS:
-        fill_karras(range, n, sigmas);
-        break;
-    case SDI_SCHEDULE_EXPONENTIAL:
-        fill_polyexponential(range, 1, n, sigmas);
-        break;
+    case SDI_SCHEDULE_KARRAS: fill_karras(range, n, sigmas); break;
+    case SDI_SCHEDULE_EXPONENTIAL: fill_polyexponential(range, 1, n, sigmas); break;
     case SDI_SCHEDULE_POLYEXPONENTIAL:
         fill_polyexponential(range, range->rho > 0 ? range->rho : 1, n, sigmas);
         break;
-    case SDI_SCHEDULE_SGM_UNIFORM:
-        fill_uniform(table, n, n + 1, sigmas);
-        break;
-    case SDI_SCHEDULE_SIMPLE:
-        fill_simple(table, n, sigmas);
-        break;
-    case SDI_SCHEDULE_BETA:
-        fill_beta(table, n, sigmas);
-        break;
-    case SDI_SCHEDULE_AYS:
-        fill_ays(n, sigmas);
-        break;
-    default:
-        fill_uniform(table, n, n, sigmas);
-        break;
+    case SDI_SCHEDULE_SGM_UNIFORM: fill_uniform(table, n, n + 1, sigmas); break;
+    case SDI_SCHEDULE_SIMPLE: fill_simple(table, n, sigmas); break;
+    case SDI_SCHEDULE_BETA: fill_beta(table, n, sigmas); break;
+    case SDI_SCHEDULE_AYS: fill_ays(n, sigmas); break;
+    default: fill_uniform(table, n, n, sigmas); break;
     }
     sigmas[n] = 0;
 }

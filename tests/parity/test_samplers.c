@@ -18,10 +18,10 @@ enum { LATENTS = 64, MAX_ROWS = 64 };
 
 /* How a file's variant is called here. */
 typedef struct variant {
-    const char *prefix;   // of the keys, with its dot
+    const char *prefix; // of the keys, with its dot
     const char *sampler;
     const char *schedule;
-    double eta;           // negative: the default
+    double eta; // negative: the default
     int32_t flags;
 } variant;
 
@@ -293,8 +293,7 @@ static void run_k(const sdi_env *env, const golden *g, const char *key, const ch
     int64_t rows = 0, sigma_count = 0;
     const float *x0 = golden_find(g, "", "x0", &rows);
     const float *trajectory = golden_find(g, key, "traj_x", &rows);
-    const float *sigmas =
-        *sigmas_key ? golden_find(g, sigmas_key, "sigmas", &sigma_count) : NULL;
+    const float *sigmas = *sigmas_key ? golden_find(g, sigmas_key, "sigmas", &sigma_count) : NULL;
     float x[LATENTS], input[LATENTS], output[LATENTS];
     for (int i = 0; i < LATENTS; i++)
         x[i] = (float)(x0[i] * sdi_sampler_init_sigma(s));
@@ -304,8 +303,8 @@ static void run_k(const sdi_env *env, const golden *g, const char *key, const ch
     while (sdi_sampler_request(s, input, &ask)) {
         if (ask.step == seen) {
             if (trajectory)
-                note(w, compare(sdi_sampler_latents(s), trajectory + (int64_t)seen * LATENTS,
-                                LATENTS),
+                note(w,
+                     compare(sdi_sampler_latents(s), trajectory + (int64_t)seen * LATENTS, LATENTS),
                      key, "traj_x");
             const float sigma = (float)ask.sigma;
             if (sigmas && !strstr(key, "s_churn"))
@@ -317,7 +316,8 @@ static void run_k(const sdi_env *env, const golden *g, const char *key, const ch
     }
     assert_true(!trajectory || seen == rows);
     assert_true(sdi_sampler_stepped(s));
-    note(w, compare(sdi_sampler_latents(s), golden_find(g, key, "out", &rows), LATENTS), key, "out");
+    note(w, compare(sdi_sampler_latents(s), golden_find(g, key, "out", &rows), LATENTS), key,
+         "out");
 }
 
 static void check_k_case(const sdi_env *env, const golden *g, const char *key,

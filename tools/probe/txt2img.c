@@ -12,13 +12,13 @@ typedef struct run {
     probe *p;
     sdiff_pipeline *pipeline;
     sdiff_generate_params request;
-    int64_t shape[4]; // of all latents [b, c, h, w]
+    int64_t shape[8]; // of all latents [b, c, h, w]
     size_t count;     // numbers of one picture's latents
     float *noise;     // [b, c, h, w]
     float *steps;     // [steps, b, c, h, w], grown when the number of steps is known
     int32_t step_count;
     int32_t image; // the picture being made
-    char missing[64];
+    char missing[96];
 } run;
 
 static int fail_tensors(const run *r)
@@ -98,7 +98,7 @@ static int read_noise(run *r)
     const int64_t channels = sdiff_model_latent_channels(r->p->model);
     if (rank < 0) {
         const int64_t side = sdiff_model_default_size(r->p->model) / scale;
-        const int64_t shape[4] = {1, channels, side, side};
+        const int64_t shape[8] = {1, channels, side, side};
         memcpy(r->shape, shape, sizeof shape);
     } else if (rank != 4 || r->shape[1] != channels) {
         return probe_fail("the input tensor 'noise' has to be [b, latent channels, h, w]");

@@ -70,7 +70,8 @@ static x86_product product_of(const x86_isa *isa, const sdi_linear *a, linear_ro
     const int64_t wanted = BLOCK_FLOATS / (k * isa->tile_rows);
     const int64_t block_tiles = SDI_MIN(SDI_MAX(wanted, BLOCK_TILES_MIN), BLOCK_TILES_MAX);
     x86_product p = {.isa = isa, .w = a->w, .bias = a->bias, .act = a->act,
-                     .residual = a->residual, .out = a->out,
+                     .residual = a->residual, .out = a->out, .phases = 1, .phase_step = 1,
+                     .tap_count = 1,
                      .describe = describe, .fill = fill, .operation = l};
     p.work = a->m * panel_count(a->w) * panel_floats(a->w);
     p.blocks = ceil_div(l->tiles, block_tiles);
