@@ -19,6 +19,12 @@ enum {
     EXIT_INTERNAL = 9
 };
 
+#if defined(__GNUC__)
+#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#else
+#define PRINTF_LIKE(format, first)
+#endif
+
 int exit_code(sdiff_status status);
 
 /* One sentence on stderr, "PROGRAM: sentence"; returns the exit code. */
