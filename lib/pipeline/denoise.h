@@ -5,6 +5,7 @@
 #ifndef SDI_PIPELINE_DENOISE_H
 #define SDI_PIPELINE_DENOISE_H
 
+#include "pipeline/progress.h"
 #include "pipeline/session.h"
 #include "sample/random.h"
 #include "sample/sampler.h"
@@ -18,6 +19,7 @@ typedef struct sdi_denoiser {
     int32_t halves;          // rows of the U-Net's batch: 1, or 2 for [negative, prompt]
     int64_t c, h, w;         // of the latents
     const sdi_schedule_config *schedule;
+    sdi_progress *progress;  // is told which step is being made
     float *sample;           // [halves, in_channels, h, w]
     float *output;           // [halves, c, h, w]
     float *latents;          // [c, h, w], start and result

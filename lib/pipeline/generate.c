@@ -62,7 +62,7 @@ static double total_work(const generation *g, int32_t evaluations)
         each += sdi_plan_flops(g->decoder, NN_EACH);
     double once = sdi_plan_flops(unet, NN_ONCE);
     if (g->text)
-        once += sdi_plan_flops(g->text, NN_EACH);
+        once += sdi_plan_flops(g->text, NN_ONCE) + sdi_plan_flops(g->text, NN_EACH);
     return once + each * g->request->batch_count;
 }
 
@@ -153,10 +153,9 @@ static sdiff_status make_picture(generation *g, int32_t image)
     const sdiff_generate_params *r = g->request;
     sdi_noise noise;
     sdi_noise_init(&noise, r, image);
-    if (r->init_latents)
+    sdi_random_normal(&noise.random, d->latents, count);
+    if (r->init_latents) // the draws that follow are the same as without
         memcpy(d->latents, r->init_latents + (size_t)image * count, count * sizeof(float));
-    else
-        sdi_random_normal(&noise.random, d->latents, count);
     sdi_sampler *sampler = NULL;
     SDI_TRY(sdi_denoiser_sampler(d, &noise, &sampler));
     g->progress.state.phase = 1;
@@ -192,6 +191,7 @@ static sdiff_status run(generation *g)
     SDI_TRY(allocate_results(g));
     sdi_progress_init(&g->progress, g->request->on_progress, g->request->progress_user,
                       total_work(g, evaluations));
+    g->denoiser.progress = &g->progress;
     g->session->work = sdi_progress_work;
     g->session->work_user = &g->progress;
     sdi_info(&g->session->env, "%llu bytes of working memory, %.0f GFLOP a step",
@@ -200,6 +200,9 @@ static sdiff_status run(generation *g)
     SDI_TRY(encode_prompts(g));
     for (int32_t i = 0; i < g->request->batch_count; i++)
         SDI_TRY(make_picture(g, i));
+    if (sdi_progress_finish(&g->progress))
+        return sdi_fail(&g->session->env, SDIFF_ERROR_CANCELLED,
+                        "cancelled by the progress callback");
     return SDIFF_OK;
 }
 
