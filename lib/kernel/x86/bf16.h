@@ -67,6 +67,10 @@ size_t sdi_x86_bf16_linear_scratch(const sdi_linear *a, int32_t workers);
 void sdi_x86_bf16_conv(const bf16_isa *isa, const sdi_exec *exec, const sdi_conv *a);
 size_t sdi_x86_bf16_conv_scratch(const sdi_conv *a, int32_t workers);
 
+/* Needs AVX512-BF16 beside what the tile of `isa` needs. */
+void sdi_x86_bf16_attention(const bf16_isa *isa, const sdi_exec *exec, const sdi_attention *a);
+size_t sdi_x86_bf16_attention_scratch(const sdi_attention *a, int32_t workers);
+
 size_t sdi_x86_bf16_pack_bytes(const sdi_packed *w);
 void sdi_x86_bf16_pack(const sdi_exec *exec, sdi_packed *w, int64_t row0, int64_t rows,
                        const void *source, sdi_dtype type);
