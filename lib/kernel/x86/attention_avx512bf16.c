@@ -158,9 +158,16 @@ static void load_keys(const job *j, const workspace *w, int64_t row0, int64_t ke
                                  key % BF16_STEP);
 }
 
+/* Pairs of the last of the steps that hold n numbers. */
+static int32_t last_pairs(int64_t n)
+{
+    return (int32_t)((n - 1) % BF16_STEP / 2 + 1);
+}
+
 static void scores(const job *j, const workspace *w, const strip *t, int64_t keys)
 {
-    bf16_tile tile = {.offsets = w->k_steps, .steps = j->steps, .b = t->q};
+    bf16_tile tile = {.offsets = w->k_steps, .steps = j->steps,
+                      .last_pairs = last_pairs(j->a->d), .b = t->q};
     for (int64_t key = 0; key < keys; key += 2 * BF16_RUN) {
         const int64_t left = keys - key;
         tile.a[0] = w->k + key * BF16_STEP;
@@ -243,8 +250,8 @@ static void probabilities(const job *j, strip *t, int64_t keys, const float *s, 
 
 static void outputs(const job *j, const workspace *w, const strip *t, int64_t keys)
 {
-    bf16_tile tile = {.offsets = w->v_steps, .steps = sdi_pieces(keys, BF16_STEP), .b = w->p,
-                      .add = 1};
+    bf16_tile tile = {.offsets = w->v_steps, .steps = sdi_pieces(keys, BF16_STEP),
+                      .last_pairs = last_pairs(keys), .b = w->p, .add = 1};
     for (int64_t c = 0; c < j->columns; c += 2 * BF16_RUN) {
         const int64_t left = j->a->d - c;
         tile.a[0] = w->v + c * BF16_STEP;

@@ -32,6 +32,7 @@ typedef struct bf16_tile {
     const uint16_t *a[2];   // strip at the first place of each run; both the same: one run
     const int32_t *offsets; // elements from a to the run at each step
     int64_t steps;
+    int32_t last_pairs; // of the last step, 1 .. 16: the others are zero and may be left out
     const uint16_t *b; // panel at the first step
     float *c;          // 64-byte aligned
     int32_t rows[2];   // places of each run that are wanted
