@@ -71,7 +71,7 @@ SDIFF_API uint8_t *sdiff_image_pixels(sdiff_image *image);
 SDIFF_API const char *sdiff_image_text(const sdiff_image *image, const char *keyword);
 
 /**
- * A resized copy (area-weighted when it shrinks, Catmull-Rom bicubic when it grows).
+ * A resized copy (Catmull-Rom; stretched over all covered pixels where a side shrinks).
  * @since 1.0
  */
 SDIFF_API sdiff_status sdiff_image_resize(sdiff_context *context, const sdiff_image *image,

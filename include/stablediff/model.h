@@ -106,6 +106,9 @@ SDIFF_API void sdiff_model_free(sdiff_model *model);
  */
 SDIFF_API const char *sdiff_model_info(const sdiff_model *model);
 
+/** The same in lines for people. @return owned by the model @since 1.0 */
+SDIFF_API const char *sdiff_model_summary(const sdiff_model *model);
+
 /** The picture size the model was trained for, in pixels (e.g. 512, 768 or 64). @since 1.0 */
 SDIFF_API int32_t sdiff_model_default_size(const sdiff_model *model);
 

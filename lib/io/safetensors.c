@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The safetensors container: 8 bytes little-endian header length, a JSON header
- * {"name": {"dtype", "shape", "data_offsets": [begin, end]}, …, "__metadata__": {…}}, then the data.
+ * {"name": {"dtype", "shape", "data_offsets": [begin, end]}, …, "__metadata__": {…}}, then the
+ * data.
  * As strict as the format: the tensors cover the data part exactly, without overlap or hole.
  */
 #include "base/memory.h"

@@ -74,7 +74,7 @@ static const char *guess(const head *h)
         const char *start;
         const char *meaning;
     } known[] = {
-        {"version https://git-lfs", "is a git-lfs pointer, not the model: fetch it with git lfs pull"},
+        {"version https://git-lfs", "is a pointer of git-lfs, not the model: run git lfs pull"},
         {"<", "is a web page (HTML or XML), not a model: the download went wrong"},
         {"{", "is JSON; an index of shards can only be opened by its path"},
         {"GGUF", "is a GGUF file, which is not supported"},
@@ -89,7 +89,8 @@ static const char *guess(const head *h)
     for (size_t i = 0; i < SDI_COUNT(known); i++)
         if (strncmp(text, known[i].start, strlen(known[i].start)) == 0)
             return known[i].meaning;
-    if (memcmp(h->bytes + 257, "ustar", 5) == 0)
+    /* torch before 0.1.10 wrote the members sys_info, pickle, storages and tensors. */
+    if (memcmp(h->bytes + 257, "ustar", 5) == 0 || strncmp(text, "sys_info", 8) == 0)
         return "is a tar archive (the oldest torch format), which is not supported: save it again "
                "with a newer torch";
     return NULL;
@@ -112,8 +113,8 @@ static sdiff_status read_as(const sdi_env *env, sdi_tensor_file *file, sdi_sourc
 {
     switch (kind) {
     case CONTAINER_SAFETENSORS: return sdi_safetensors_read(env, file, source);
-    case CONTAINER_ZIP:
-    case CONTAINER_PICKLE:
+    case CONTAINER_ZIP: return sdi_torch_zip_read(env, file, source);
+    case CONTAINER_PICKLE: return sdi_torch_legacy_read(env, file, source);
     case CONTAINER_JSON:
     case CONTAINER_UNKNOWN: break;
     }

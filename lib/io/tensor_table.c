@@ -111,6 +111,13 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const sdi_name_slot *)a)->name, ((const sdi_name_slot *)b)->name);
 }
 
+static sdiff_status fail_twice(const sdi_env *env, const sdi_tensor_file *file, sdi_name_slot slot)
+{
+    const sdi_storage *storage = &file->storages[file->entries[slot.index].storage];
+    return sdi_fail(env, SDIFF_ERROR_FORMAT, "%s: holds two tensors named '%.200s'",
+                    sdi_source_name(file->sources[storage->source]), slot.name);
+}
+
 sdiff_status sdi_table_finish(const sdi_env *env, sdi_tensor_file *file)
 {
     sdi_free(env, file->order);
@@ -121,11 +128,8 @@ sdiff_status sdi_table_finish(const sdi_env *env, sdi_tensor_file *file)
         file->order[i] = (sdi_name_slot){file->entries[i].info.name, (int32_t)i};
     qsort(file->order, (size_t)file->entry_count, sizeof *file->order, by_name);
     for (uint64_t i = 1; i < file->entry_count; i++)
-        if (strcmp(file->order[i - 1].name, file->order[i].name) == 0) {
-            const sdi_storage *storage = &file->storages[file->entries[file->order[i].index].storage];
-            return sdi_fail(env, SDIFF_ERROR_FORMAT, "%s: holds two tensors named '%.200s'",
-                            sdi_source_name(file->sources[storage->source]), file->order[i].name);
-        }
+        if (strcmp(file->order[i - 1].name, file->order[i].name) == 0)
+            return fail_twice(env, file, file->order[i]);
     return SDIFF_OK;
 }
 

@@ -66,8 +66,15 @@ sdiff_status sdi_table_add_metadata(const sdi_env *env, sdi_tensor_file *file, c
  * more tensors were added. */
 sdiff_status sdi_table_finish(const sdi_env *env, sdi_tensor_file *file);
 
+/* Part of a storage, inflated where it must be; as sdi_source_view. */
+sdiff_status sdi_storage_view(const sdi_env *env, sdi_source *source, const sdi_storage *storage,
+                              uint64_t start, uint64_t size, const unsigned char **bytes,
+                              void **owned);
+
 /* Readers of the containers: add everything in one source to the table. */
 sdiff_status sdi_safetensors_read(const sdi_env *env, sdi_tensor_file *file, sdi_source *source);
+sdiff_status sdi_torch_zip_read(const sdi_env *env, sdi_tensor_file *file, sdi_source *source);
+sdiff_status sdi_torch_legacy_read(const sdi_env *env, sdi_tensor_file *file, sdi_source *source);
 /* Recognises the container by content and calls its reader. */
 sdiff_status sdi_container_read(const sdi_env *env, sdi_tensor_file *file, sdi_source *source);
 /* A "weight_map" with the files it names, which lie beside `path`. */

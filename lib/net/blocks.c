@@ -63,12 +63,21 @@ static nn_tensor attend_to_itself(sdi_nn *n, nn_tensor x, nn_tensor y, int32_t h
 static nn_tensor attend_to_context(sdi_nn *n, nn_tensor x, nn_tensor y, nn_tensor context,
                                    int32_t heads)
 {
-    static const char *const names[] = {"to_k", "to_v"};
+    static const char *const names[] = {"to_q", "to_k", "to_v"};
     const int64_t d = y->c;
-    nn_tensor q = nn_linear_nobias(n, "to_q", y, d);               // [b, 1, t, d]
-    nn_tensor kv = nn_linear_fused(n, names, 2, context, d, 0);    // [b, 1, tokens, 2d]
+    nn_tensor q = nn_linear_fused(n, names, 1, y, d, 0);            // [b, 1, t, d]
+    nn_tensor kv = nn_linear_fused(n, names + 1, 2, context, d, 0); // [b, 1, tokens, 2d]
     y = nn_attention(n, q, nn_columns(n, kv, 0, d), nn_columns(n, kv, d, d), heads, 0);
     return nn_linear_add(n, "to_out.0", y, d, x);
+}
+
+static void probe_tokens(sdi_nn *n, const sdi_transformer *block, nn_tensor x, const char *what)
+{
+    char name[160];
+    if (!block->probe)
+        return;
+    snprintf(name, sizeof name, "%s.%s", block->probe, what);
+    nn_output_tokens(n, name, x);
 }
 
 /* BasicTransformerBlock: x is [b, 1, t, d], layer norms with eps 1e-5. */
@@ -80,18 +89,18 @@ static nn_tensor transformer_layer(sdi_nn *n, nn_tensor x, const sdi_transformer
     x = block->only_cross ? attend_to_context(n, x, y, block->context, block->heads)
                           : attend_to_itself(n, x, y, block->heads, 0);
     nn_leave(n);
-    sdi_net_probe(n, block->probe != NULL, x, "%s.after_attn1", block->probe);
+    probe_tokens(n, block, x, "after_attn1");
 
     y = nn_layer_norm(n, "norm2", x, 1e-5f);
     nn_enter(n, "attn2");
     x = attend_to_context(n, x, y, block->context, block->heads);
     nn_leave(n);
-    sdi_net_probe(n, block->probe != NULL, x, "%s.after_attn2", block->probe);
+    probe_tokens(n, block, x, "after_attn2");
 
     y = nn_layer_norm(n, "norm3", x, 1e-5f);
     y = nn_geglu(n, "ff.net.0.proj", y, 4 * d); // [b, 1, t, 4d], exact GELU
     x = nn_linear_add(n, "ff.net.2", y, d, x);
-    sdi_net_probe(n, block->probe != NULL, x, "%s.after_ff", block->probe);
+    probe_tokens(n, block, x, "after_ff");
     return x;
 }
 
@@ -102,7 +111,7 @@ nn_tensor sdi_net_transformer(sdi_nn *n, nn_tensor x, const sdi_transformer *blo
     nn_tensor y = nn_group_norm(n, "norm", x, block->groups, 1e-6f); // [n, h, w, c]
     y = block->linear_projection ? nn_linear(n, "proj_in", nn_tokens(n, y), x->c)
                                  : nn_tokens(n, nn_conv2d(n, "proj_in", y, x->c, 1));
-    sdi_net_probe(n, block->probe != NULL, y, "%s.proj_in", block->probe);
+    probe_tokens(n, block, y, "proj_in");
     for (int32_t i = 0; i < block->layers; i++) { // [n, 1, h*w, c]
         nn_enter(n, "transformer_blocks.%d", (int)i);
         y = transformer_layer(n, y, block);
@@ -121,8 +130,7 @@ nn_tensor sdi_net_attention(sdi_nn *n, nn_tensor x, int32_t heads, int32_t group
     return nn_map(n, y, x->h, x->w);
 }
 
-nn_tensor sdi_net_downsample(sdi_nn *n, const char *name, nn_tensor x, int64_t out,
-                             int32_t padding)
+nn_tensor sdi_net_downsample(sdi_nn *n, const char *name, nn_tensor x, int64_t out, int32_t padding)
 {
     const nn_conv_options options = {.kernel = 3,
                                      .stride = 2,

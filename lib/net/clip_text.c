@@ -113,7 +113,7 @@ void sdi_clip_text_net(sdi_nn *n, const void *args)
     // Whatever the layer, final_layer_norm follows: the U-Net has only seen normalised states.
     context = nn_layer_norm(n, "final_layer_norm", context, config->eps); // [b, 1, t, d]
     nn_output_tokens(n, "context", context);
-    if (a->all_states) {
+    if (a->all_states && nn_is_planning(n)) { // the same norm again: parameters are declared once
         x = used == layers ? context : nn_layer_norm(n, "final_layer_norm", x, config->eps);
         nn_output_tokens(n, "last_hidden_state", x);
     }

@@ -15,6 +15,7 @@ sdiff_status nn_failed(sdi_nn *n, sdiff_status status)
 {
     if (n->status == SDIFF_OK)
         n->status = status;
+    n->env.error = NULL; // what follows from the first failure is not told
     return n->status;
 }
 
@@ -237,6 +238,15 @@ nn_tensor nn_append(sdi_nn *n, const char *name, nn_op op)
     plan->flops[op.when] += op.flops;
     plan->ops[plan->op_count++] = op;
     return &op.out->shape;
+}
+
+nn_op nn_call(nn_call_fn fn, nn_tensor x, nn_tensor y, const nn_node *out)
+{
+    nn_op op = {.kind = NN_CALL, .matrix = -1, .param = {-1, -1}, .out = out};
+    op.in[0] = x ? nn_node_of(x) : NULL;
+    op.in[1] = y ? nn_node_of(y) : NULL;
+    op.u.call.fn = fn;
+    return op;
 }
 
 int nn_is_planning(const sdi_nn *n)

@@ -41,7 +41,8 @@ typedef enum nn_kind {
 
 typedef struct nn_op nn_op;
 
-/* An operation that is not in the kernel table. data[0] is the output, then the inputs. */
+/* An operation that is not in the kernel table. data[0] is the output, data[1 + i] input i,
+ * data[1 + NN_INPUTS] the values of param[0] as one row. */
 typedef void (*nn_call_fn)(const sdi_exec *exec, const nn_op *op, const sdi_mat *data);
 
 struct nn_op {
@@ -69,6 +70,7 @@ struct nn_op {
         struct {
             nn_call_fn fn;
             int64_t args[4];
+            float scalars[2];
         } call;
     } u;
 };
@@ -119,6 +121,11 @@ nn_node *nn_new_view(sdi_nn *n, nn_tensor x, int64_t count, int64_t h, int64_t w
                      int64_t column);
 /* Appends an operation and returns its output; NULL inputs are absent. */
 nn_tensor nn_append(sdi_nn *n, const char *name, nn_op op);
+
+/* An operation of its own file on x (and y, which may be NULL): fills in what each of them needs. */
+nn_op nn_call(nn_call_fn fn, nn_tensor x, nn_tensor y, const nn_node *out);
+/* x itself, or a float32 copy of it: operations of their own files know float32 only. */
+nn_tensor nn_as_f32(sdi_nn *n, nn_tensor x);
 
 /* "prefix.name.suffix" (suffix may be NULL), in a buffer of NN_NAME. */
 void nn_full_name(sdi_nn *n, const char *name, const char *suffix, char *out);

@@ -49,8 +49,14 @@ static void linear_params(sdi_nn *n, const char *const *names, int64_t out, int6
     }
     for (int32_t i = 0; form->bias && i < form->parts; i++) {
         const int32_t p = nn_param(n, names[i], "bias", SDI_ROLE_VECTOR, 1, shape);
-        if (i == 0)
+        if (p < 0)
+            return;
+        if (i == 0) {
             op->param[0] = p;
+        } else if (n->declaring) { // one row of biases
+            n->weights->params[p].owner = op->param[0];
+            n->weights->params[p].row0 = i * out;
+        }
     }
 }
 

@@ -170,14 +170,14 @@ static void timesteps(const sdi_plan *plan, const nn_op *op, void *arena)
 {
     const sdi_mat in = nn_mat(plan, op->in[0], arena), out = nn_mat(plan, op->out, arena);
     const int64_t dim = op->out->shape.c, half = dim / 2;
+    const float shift = op->u.timesteps.shift;
     for (int64_t r = 0; r < op->out->shape.n; r++) {
-        const double t = ((const float *)in.data)[r * in.ld];
+        const float t = ((const float *)in.data)[r * in.ld];
         float *row = (float *)out.data + r * out.ld;
         for (int64_t i = 0; i < half; i++) {
-            const double rate =
-                exp(-log(10000.0) * (double)i / ((double)half - (double)op->u.timesteps.shift));
-            /* float32 products as in the original: at t = 999 the argument's rounding is 3e-5 */
-            const float angle = (float)t * (float)rate;
+            /* In float32 step by step as the originals: at t = 999 the roundings reach 3e-5. */
+            const float exponent = (float)-log(10000.0) * (float)i / ((float)half - shift);
+            const float angle = t * (float)exp((double)exponent);
             row[op->u.timesteps.flip ? i + half : i] = (float)sin((double)angle);
             row[op->u.timesteps.flip ? i : i + half] = (float)cos((double)angle);
         }
@@ -188,10 +188,14 @@ static void timesteps(const sdi_plan *plan, const nn_op *op, void *arena)
 
 static void call(const sdi_plan *plan, const nn_op *op, const sdi_exec *exec, void *arena)
 {
-    sdi_mat data[1 + NN_INPUTS];
+    sdi_mat data[2 + NN_INPUTS] = {0};
     data[0] = nn_mat(plan, op->out, arena);
     for (int i = 0; i < NN_INPUTS; i++)
         data[1 + i] = mat_or_none(plan, op->in[i], arena);
+    if (op->param[0] >= 0) {
+        const sdi_param *p = &plan->weights->params[op->param[0]];
+        data[1 + NN_INPUTS] = (sdi_mat){.data = p->values, .ld = p->count, .type = SDI_F32};
+    }
     op->u.call.fn(exec, op, data);
 }
 

@@ -19,8 +19,7 @@ static int same_shape(sdi_nn *n, nn_tensor x, nn_tensor y, int channels_too, con
 }
 
 /* out[:, column…] = act(x) + y */
-static nn_tensor map(sdi_nn *n, const char *name, nn_tensor x, nn_tensor y, sdi_act act,
-                     const nn_node *out)
+static nn_op map_op(nn_tensor x, nn_tensor y, sdi_act act, const nn_node *out)
 {
     nn_op op = {.kind = NN_MAP, .matrix = -1, .param = {-1, -1}, .in = {nn_node_of(x)}};
     if (y)
@@ -28,19 +27,35 @@ static nn_tensor map(sdi_nn *n, const char *name, nn_tensor x, nn_tensor y, sdi_
     op.out = out;
     op.u.map = (sdi_map){.rows = nn_rows(x), .c = x->c, .act = act};
     op.flops = 2.0 * (double)nn_rows(x) * (double)x->c;
-    return nn_append(n, name, op);
+    return op;
+}
+
+static nn_tensor map(sdi_nn *n, const char *name, nn_tensor x, sdi_act act, const nn_node *out)
+{
+    return nn_append(n, name, map_op(x, NULL, act, out));
 }
 
 nn_tensor nn_act(sdi_nn *n, nn_tensor x, sdi_act act)
 {
-    return map(n, "act", x, NULL, act, nn_new_value(n, x->n, x->h, x->w, x->c, SDI_F32));
+    return map(n, "act", x, act, nn_new_value(n, x->n, x->h, x->w, x->c, SDI_F32));
+}
+
+nn_tensor nn_as_f32(sdi_nn *n, nn_tensor x)
+{
+    if (n->status != SDIFF_OK || n->plan->buffers[nn_node_of(x)->buffer].type == SDI_F32)
+        return x;
+    return nn_act(n, x, SDI_ACT_NONE);
 }
 
 nn_tensor nn_add(sdi_nn *n, nn_tensor x, nn_tensor y)
 {
-    if (!same_shape(n, x, y, 1, "sum of different shapes"))
+    const sdi_node one = {.n = x->n, .h = y->h, .w = y->w, .c = y->c};
+    const int repeat = y->n == 1 && x->n > 1;
+    if (!same_shape(n, x, repeat ? &one : y, 1, "sum of different shapes"))
         return &n->nothing.shape;
-    return map(n, "add", x, y, SDI_ACT_NONE, nn_new_value(n, x->n, x->h, x->w, x->c, SDI_F32));
+    nn_op op = map_op(x, y, SDI_ACT_NONE, nn_new_value(n, x->n, x->h, x->w, x->c, SDI_F32));
+    op.u.map.y_rows = repeat ? x->h * x->w : 0;
+    return nn_append(n, "add", op);
 }
 
 nn_tensor nn_concat(sdi_nn *n, nn_tensor x, nn_tensor y)
@@ -50,8 +65,8 @@ nn_tensor nn_concat(sdi_nn *n, nn_tensor x, nn_tensor y)
     nn_node *both = nn_new_value(n, x->n, x->h, x->w, x->c + y->c, SDI_F32);
     nn_node *left = nn_new_view(n, &both->shape, x->n, x->h, x->w, x->c, 0);
     nn_node *right = nn_new_view(n, &both->shape, y->n, y->h, y->w, y->c, x->c);
-    map(n, "concat", x, NULL, SDI_ACT_NONE, left);
-    map(n, "concat", y, NULL, SDI_ACT_NONE, right);
+    map(n, "concat", x, SDI_ACT_NONE, left);
+    map(n, "concat", y, SDI_ACT_NONE, right);
     return &both->shape;
 }
 

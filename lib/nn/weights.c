@@ -21,7 +21,8 @@ void sdi_weights_free(sdi_weights *weights)
 {
     for (int32_t i = 0; i < weights->count; i++) {
         sdi_free(&weights->env, weights->params[i].name);
-        sdi_free(&weights->env, weights->params[i].values);
+        if (weights->params[i].owner < 0)
+            sdi_free(&weights->env, weights->params[i].values);
     }
     for (int32_t i = 0; i < weights->matrix_count; i++)
         sdi_free(&weights->env, weights->matrices[i].data);
@@ -100,7 +101,7 @@ int32_t sdi_weights_add(const sdi_env *env, sdi_weights *weights, const char *na
         sdi_fail(env, SDIFF_ERROR_INTERNAL, "parameter '%s' is declared twice", name);
         return -1;
     }
-    sdi_param p = {.role = role, .rank = rank, .count = 1, .matrix = -1};
+    sdi_param p = {.role = role, .rank = rank, .count = 1, .matrix = -1, .owner = -1};
     for (int32_t i = 0; i < rank; i++) {
         p.shape[i] = shape[i];
         p.count *= shape[i];
@@ -145,13 +146,25 @@ uint64_t sdi_weights_bytes(const sdi_weights *weights)
     return sum;
 }
 
+/* Elements of a parameter's values and of those that lie behind them (declared right after it). */
+static uint64_t elements_owned(const sdi_weights *weights, int32_t param)
+{
+    uint64_t count = (uint64_t)weights->params[param].count;
+    for (int32_t i = param + 1; i < weights->count && weights->params[i].owner == param; i++)
+        count += (uint64_t)weights->params[i].count;
+    return count;
+}
+
 sdiff_status sdi_weights_allocate(const sdi_env *env, sdi_weights *weights)
 {
     for (int32_t i = 0; i < weights->count; i++) {
         sdi_param *p = &weights->params[i];
         if (p->role == SDI_ROLE_MATRIX || p->values)
             continue;
-        p->values = sdi_alloc(env, (uint64_t)p->count, sizeof *p->values);
+        if (p->owner >= 0)
+            p->values = weights->params[p->owner].values + p->row0;
+        else
+            p->values = sdi_alloc(env, elements_owned(weights, i), sizeof *p->values);
         if (!p->values)
             return SDIFF_ERROR_NO_MEMORY;
     }
@@ -167,6 +180,8 @@ sdiff_status sdi_weights_allocate(const sdi_env *env, sdi_weights *weights)
 
 /* Weight standardisation (Qiao et al. 2019), as BiT's convolutions apply it at every call: each
  * output channel of the weight gets mean 0 and variance 1. Done once here. */
+#define STANDARDIZE_EPS 1e-8
+
 static void standardize(float *w, int64_t outputs, int64_t inputs)
 {
     for (int64_t o = 0; o < outputs; o++, w += inputs) {
@@ -176,7 +191,7 @@ static void standardize(float *w, int64_t outputs, int64_t inputs)
         const double mean = sum / (double)inputs;
         for (int64_t i = 0; i < inputs; i++)
             squares += (w[i] - mean) * (w[i] - mean);
-        const double scale = 1 / sqrt(squares / (double)inputs + 1e-6);
+        const double scale = 1 / sqrt(squares / (double)inputs + STANDARDIZE_EPS);
         for (int64_t i = 0; i < inputs; i++)
             w[i] = (float)((w[i] - mean) * scale);
     }

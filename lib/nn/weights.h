@@ -23,6 +23,8 @@ typedef struct sdi_param {
     int32_t matrix;      // MATRIX: index of the packed matrix it is a part of
     int64_t row0;        // and its first row there
     float *values;       // VECTOR, TABLE: [count]
+    int32_t owner;       // biases side by side: the parameter whose memory holds the values at
+                         // row0; -1: its own
     int32_t standardize; // convolution weights of BiT
     int32_t bound;       // was given its values
 } sdi_param;

@@ -7,6 +7,10 @@
  *
  * where input column x of a line is at phase x % stride, column x / stride: consecutive output
  * pixels read consecutive floats at every tap and stride. Tiles do not cross the end of a row.
+ *
+ * A 3x3 convolution of an image doubled by repetition is done on the image itself: the outputs of
+ * each parity of row and column are a 2x2 convolution whose taps are sums of the nine, 4/9 of the
+ * work. Blocks are then rectangles of the small image.
  */
 #include "kernel/x86/products.h"
 
@@ -16,11 +20,13 @@ enum {
     FEW_PIXELS = 1024, // up to here the weight is split over threads, not the image
     BLOCK_PIXELS = 256,
     BLOCK_WIDTH = 64,
-    K_BLOCK = 1440 // of all taps together: 180 KiB of a panel
+    K_BLOCK = 2880 // of all taps together: 360 KiB of a panel
 };
 
 typedef struct geometry {
     const sdi_conv *a;
+    int64_t scale;                 // 2: doubled
+    int64_t up_h, up_w, oh, ow;    // the convolution's, over scale
     int64_t images, height, width; // of a block, output pixels
     int64_t down, across;          // blocks in a column and in a row of an image
     int64_t phase, line, lines;    // floats of a phase, of a line; lines of an image
@@ -40,14 +46,16 @@ static rectangle rectangle_of(const geometry *g, int64_t block)
     r.y0 = block / g->across % g->down * g->height;
     r.x0 = block % g->across * g->width;
     r.image1 = SDI_MIN(r.image0 + g->images, a->n);
-    r.y1 = SDI_MIN(r.y0 + g->height, a->oh);
-    r.x1 = SDI_MIN(r.x0 + g->width, a->ow);
+    r.y1 = SDI_MIN(r.y0 + g->height, g->oh);
+    r.x1 = SDI_MIN(r.x0 + g->width, g->ow);
     return r;
 }
 
-static int32_t tap_offset(const x86_product *p, int32_t tap)
+static int32_t tap_offset(const x86_product *p, int32_t phase, int32_t tap)
 {
     const geometry *g = p->operation;
+    if (g->scale == 2)
+        return (int32_t)((phase / 2 + tap / 2) * g->line + phase % 2 + tap % 2);
     const int64_t ky = tap / p->w->kw, kx = tap % p->w->kw, stride = g->a->stride;
     return (int32_t)(ky * g->line + kx % stride * g->phase + kx / stride);
 }
@@ -68,7 +76,7 @@ static void describe(const x86_product *p, int64_t block, x86_block *out)
                 out->tiles[out->tile_count++] = (x86_tile_place){
                     .at = (int32_t)(line * g->line + x),
                     .rows = (int32_t)((i + 1) * width / tiles - x),
-                    .out = (image * a->oh + y) * a->ow + r.x0 + x,
+                    .out = ((image * a->oh + y * g->scale) * a->ow) + (r.x0 + x) * g->scale,
                     .image = image,
                 };
             }
@@ -95,7 +103,7 @@ static void fill_line(const x86_product *p, const float *row, int64_t x, int64_t
             const float *pixels[8];
             for (int64_t i = 0; i < 8; i++) {
                 const int64_t at = x + (column + i) * a->stride + phase;
-                const int64_t source = row ? source_index(at, a->w, a->up_w) : -1;
+                const int64_t source = row ? source_index(at, a->w, g->up_w) : -1;
                 pixels[i] = source < 0 ? zeros : row + source * a->x.ld;
             }
             /* May write up to seven floats into what is filled next, or into the pitch. */
@@ -115,7 +123,7 @@ static void fill(const x86_product *p, int64_t block, int64_t k0, int64_t k1, fl
         const float *pixels = (const float *)a->x.data + image * a->h * a->w * a->x.ld + k0;
         for (int64_t line = 0; line < g->lines; line++, strip += g->line) {
             const int64_t y =
-                source_index(r.y0 * a->stride - a->pad_top + line, a->h, a->up_h);
+                source_index(r.y0 * a->stride - a->pad_top + line, a->h, g->up_h);
             fill_line(p, y < 0 ? NULL : pixels + y * a->w * a->x.ld,
                       r.x0 * a->stride - a->pad_left, k0, k1, strip, zeros);
         }
@@ -128,18 +136,29 @@ static int64_t even_part(int64_t whole, int64_t wanted)
     return ceil_div(whole, ceil_div(whole, SDI_MIN(SDI_MAX(wanted, 1), whole)));
 }
 
+static int is_doubling(const sdi_conv *a)
+{
+    return a->wt->kh == 3 && a->wt->kw == 3 && a->stride == 1 && a->pad_top == 1 &&
+           a->pad_left == 1 && a->up_h == 2 * a->h && a->up_w == 2 * a->w && a->oh == a->up_h &&
+           a->ow == a->up_w;
+}
+
 static geometry geometry_of(const x86_isa *isa, const sdi_conv *a)
 {
-    geometry g = {.a = a};
-    g.width = even_part(a->ow, BLOCK_WIDTH);
+    geometry g = {.a = a, .scale = is_doubling(a) ? 2 : 1};
+    g.up_h = a->up_h / g.scale;
+    g.up_w = a->up_w / g.scale;
+    g.oh = a->oh / g.scale;
+    g.ow = a->ow / g.scale;
+    g.width = even_part(g.ow, BLOCK_WIDTH);
     const int64_t row_tiles = ceil_div(g.width, isa->tile_rows);
-    g.height = even_part(a->oh, SDI_MIN(BLOCK_PIXELS / g.width, TILES_MAX / row_tiles));
+    g.height = even_part(g.oh, SDI_MIN(BLOCK_PIXELS / g.width, TILES_MAX / row_tiles));
     g.images = 1;
-    if (g.width == a->ow && g.height == a->oh)
+    if (g.width == g.ow && g.height == g.oh)
         g.images = even_part(a->n, SDI_MIN(BLOCK_PIXELS / (g.width * g.height),
                                            TILES_MAX / (row_tiles * g.height)));
-    g.down = ceil_div(a->oh, g.height);
-    g.across = ceil_div(a->ow, g.width);
+    g.down = ceil_div(g.oh, g.height);
+    g.across = ceil_div(g.ow, g.width);
     g.phase = ceil_div((g.width - 1) * a->stride + a->wt->kw, a->stride);
     g.line = g.phase * a->stride;
     g.lines = (g.height - 1) * a->stride + a->wt->kh;
@@ -150,16 +169,22 @@ static geometry geometry_of(const x86_isa *isa, const sdi_conv *a)
 static x86_product product_of(const x86_isa *isa, const sdi_conv *a, geometry *g)
 {
     const sdi_packed *w = a->wt;
-    const int64_t taps = (int64_t)w->kh * w->kw;
     *g = geometry_of(isa, a);
     x86_product p = {.isa = isa, .w = w, .bias = a->bias, .channel_add = a->channel_add,
-                     .residual = a->residual, .out = a->out, .tap = tap_offset,
-                     .describe = describe, .fill = fill, .operation = g};
-    p.work = a->n * a->oh * a->ow * panel_count(w) * panel_floats(w);
+                     .residual = a->residual, .out = a->out, .phases = 1, .phase_step = g->scale,
+                     .tap_count = w->kh * w->kw, .tap = tap_offset, .describe = describe,
+                     .fill = fill, .operation = g};
+    if (g->scale == 2) {
+        p.phases = p.tap_count = 4;
+        p.phase_out[1] = 1;
+        p.phase_out[2] = a->ow;
+        p.phase_out[3] = a->ow + 1;
+    }
+    p.work = a->n * g->oh * g->ow * panel_count(w) * panel_floats(w);
     p.blocks = ceil_div(a->n, g->images) * g->down * g->across;
     p.strip_floats = g->pitch * w->k;
-    p.shared = a->n * a->oh * a->ow <= FEW_PIXELS;
-    p.k_block = even_part(w->k, K_BLOCK / taps);
+    p.shared = a->n * g->oh * g->ow <= FEW_PIXELS;
+    p.k_block = even_part(w->k, K_BLOCK / (p.tap_count * p.phases));
     sdi_x86_product_divide(&p);
     return p;
 }

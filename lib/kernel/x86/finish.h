@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What becomes of a finished tile, written once for all vector widths; included by tile_<isa>.c
- * after vec_<isa>.h. The tile is in the first-level cache.
+ * What is done before and after the tile kernel, written once for all vector widths; included by
+ * tile_<isa>.c after vec_<isa>.h.
  */
 #include "kernel/x86/vmath.h"
 
@@ -34,6 +34,7 @@ static void finish_geglu(const x86_finish *f)
     }
 }
 
+/* The tile is in the first-level cache. */
 static void finish(const x86_finish *f)
 {
     if (f->act == SDI_ACT_GEGLU) {
@@ -50,6 +51,36 @@ static void finish(const x86_finish *f)
             if (f->residual)
                 x = vec_add(x, vec_load(f->residual + r * f->residual_ld + column, count));
             vec_store(f->out + r * f->out_ld + column, x, count);
+        }
+    }
+}
+
+/* Row or column i of three becomes {0}, {1 + 2} for the even outputs, {0 + 1}, {2} for the odd. */
+static inline void double_line(const vec in[3], vec out[4])
+{
+    out[0] = in[0];
+    out[1] = vec_add(in[1], in[2]);
+    out[2] = vec_add(in[0], in[1]);
+    out[3] = in[2];
+}
+
+static void double_taps(const float *b, int64_t b_tap, int64_t k, float *out)
+{
+    for (int64_t i = 0; i < k * PANEL; i += VEC) {
+        vec columns[3][4], taps[4][4]; // [kx][y], [y][x]: phase * 2 + tap each
+        for (int kx = 0; kx < 3; kx++) {
+            vec lines[3];
+            for (int ky = 0; ky < 3; ky++)
+                lines[ky] = vec_load(b + (ky * 3 + kx) * b_tap + i, VEC);
+            double_line(lines, columns[kx]);
+        }
+        for (int y = 0; y < 4; y++) {
+            const vec lines[3] = {columns[0][y], columns[1][y], columns[2][y]};
+            double_line(lines, taps[y]);
+            for (int x = 0; x < 4; x++) {
+                const int phase = y / 2 * 2 + x / 2, tap = y % 2 * 2 + x % 2;
+                vec_store(out + (phase * 4 + tap) * k * PANEL + i, taps[y][x], VEC);
+            }
         }
     }
 }

@@ -15,12 +15,13 @@
 #include "base/attributes.h"
 
 #include <string.h>
+#include <xmmintrin.h>
 
 enum {
     PIECES = 128,            // wanted at least, so that threads end at the same time
     FILL_COLUMNS = 128,      // of a strip, filled as one piece of work
     ALONE = 1 << 17,         // multiply-adds below which waking threads costs more than it brings
-    C_FLOATS = TILES_MAX * TILE_ROWS_MAX * PANEL,
+    TILE_FLOATS = TILE_ROWS_MAX * PANEL,
     HEADER_FLOATS = 16
 };
 
@@ -49,9 +50,21 @@ void sdi_x86_product_divide(x86_product *p)
     p->panels_a_piece = ceil_div(panels, groups);
 }
 
+/* Scratch of a worker: its state, unfinished tiles, summed taps, the strip. */
+static int64_t c_floats(const x86_product *p)
+{
+    return (int64_t)TILES_MAX * TILE_FLOATS * p->phases;
+}
+
+static int64_t taps_floats(const x86_product *p)
+{
+    return p->phases > 1 ? p->phases * p->tap_count * p->k_block * PANEL : 0;
+}
+
 static int64_t worker_floats(const x86_product *p)
 {
-    return HEADER_FLOATS + C_FLOATS + (p->shared ? 0 : round_up(p->strip_floats, 16));
+    return HEADER_FLOATS + c_floats(p) + taps_floats(p) +
+           (p->shared ? 0 : round_up(p->strip_floats, 16));
 }
 
 static int64_t shared_floats(const x86_product *p)
@@ -59,14 +72,14 @@ static int64_t shared_floats(const x86_product *p)
     return p->shared ? p->blocks * round_up(p->strip_floats, 16) : 0;
 }
 
-static int64_t tap_floats(const x86_product *p) // of 4 bytes, as the offsets
+static int64_t offset_floats(const x86_product *p) // of 4 bytes, as the offsets of taps
 {
-    return round_up((int64_t)p->w->kh * p->w->kw, 16);
+    return round_up((int64_t)p->phases * p->tap_count, 16);
 }
 
 size_t sdi_x86_product_scratch(const x86_product *p, int32_t workers)
 {
-    return (size_t)(round_up(p->w->k, 16) + tap_floats(p) + shared_floats(p) +
+    return (size_t)(round_up(p->w->k, 16) + offset_floats(p) + shared_floats(p) +
                     workers * worker_floats(p)) * sizeof(float);
 }
 
@@ -90,7 +103,7 @@ static const float *strip_of(const run *r, int64_t block, float *scratch)
     if (r->p->shared)
         return shared_strip(r, block);
     worker_state *state = (worker_state *)scratch;
-    float *strip = scratch + HEADER_FLOATS + C_FLOATS;
+    float *strip = scratch + HEADER_FLOATS + c_floats(r->p) + taps_floats(r->p);
     if (state->block != block)
         r->p->fill(r->p, block, 0, r->p->w->k, strip, r->zeros);
     state->block = block;
@@ -110,38 +123,78 @@ static const float *row_of(sdi_mat m, int64_t row, int64_t column)
     return m.data ? (const float *)m.data + row * m.ld + column : NULL;
 }
 
+/* One range of k of one panel, all tiles of the block. */
+typedef struct panel_work {
+    const run *r;
+    const x86_block *block;
+    const float *strip; // at k
+    float *c;
+    int64_t column; // of out
+    int last;       // range of k
+} panel_work;
+
+/* Rows that a tile's end reads and writes, asked for at its beginning. */
+static void fetch_rows(const float *from, int64_t ld, int32_t rows)
+{
+    for (int32_t i = 0; i < rows; i++) {
+        _mm_prefetch((const char *)(from + i * ld), _MM_HINT_T0);
+        _mm_prefetch((const char *)(from + i * ld + 16), _MM_HINT_T0);
+    }
+}
+
+static void multiply_tile(const panel_work *w, int32_t phase, int32_t tile, x86_tile *t,
+                          x86_finish *f)
+{
+    const x86_product *p = w->r->p;
+    const x86_tile_place *place = &w->block->tiles[tile];
+    t->a = w->strip + place->at;
+    t->c = w->c;
+    if (p->k_block < p->w->k)
+        t->c += ((int64_t)phase * w->block->tile_count + tile) * TILE_FLOATS;
+    t->rows = f->rows = place->rows;
+    if (!w->last) {
+        p->isa->tile(t);
+        return;
+    }
+    const int64_t row = place->out + p->phase_out[phase];
+    f->c = t->c;
+    f->add = row_of(p->channel_add, place->image, w->column);
+    f->residual = row_of(p->residual, row, w->column);
+    f->out = (float *)p->out.data + row * p->out.ld + w->column;
+    if (f->residual)
+        fetch_rows(f->residual, f->residual_ld, f->rows);
+    p->isa->tile(t);
+    p->isa->finish(f);
+}
+
 static void multiply_panel(const run *r, const x86_block *block, int64_t panel,
-                           const float *strip, float *c)
+                           const float *strip, float *scratch)
 {
     const x86_product *p = r->p;
     const sdi_packed *w = p->w;
     const int64_t lanes = w->geglu ? PANEL / 2 : PANEL, column = panel * lanes;
     const int64_t columns = SDI_MIN(lanes, (w->geglu ? w->n / 2 : w->n) - column);
-    const int64_t tile_floats = p->isa->tile_rows * PANEL;
-    const int several = p->k_block < w->k;
-    float bias[PANEL];
+    float bias[PANEL], *summed = scratch + c_floats(p);
     order_bias(p, panel, bias);
-    x86_tile t = {.a_pitch = block->a_pitch, .taps = r->taps, .tap_count = w->kh * w->kw,
-                  .b_tap = w->k * PANEL, .halves = !w->geglu && columns <= 16 ? 1 : 2};
-    x86_finish f = {.bias = bias, .residual_ld = p->residual.ld, .out_ld = p->out.ld,
-                    .columns = (int32_t)columns, .act = p->act};
+    x86_tile t = {.a_pitch = block->a_pitch, .tap_count = p->tap_count,
+                  .halves = !w->geglu && columns <= 16 ? 1 : 2};
+    x86_finish f = {.bias = bias, .residual_ld = p->residual.ld * p->phase_step,
+                    .out_ld = p->out.ld * p->phase_step, .columns = (int32_t)columns,
+                    .act = p->act};
     for (int64_t k = 0; k < w->k; k += p->k_block) {
+        const float *b = (const float *)w->data + panel * panel_floats(w) + k * PANEL;
         t.k = SDI_MIN(p->k_block, w->k - k);
-        t.b = (const float *)w->data + panel * panel_floats(w) + k * PANEL;
         t.add = k > 0;
-        for (int32_t i = 0; i < block->tile_count; i++) {
-            t.a = strip + k * block->a_pitch + block->tiles[i].at;
-            t.c = c + (several ? i * tile_floats : 0);
-            t.rows = block->tiles[i].rows;
-            p->isa->tile(&t);
-            if (k + p->k_block < w->k)
-                continue;
-            f.c = t.c;
-            f.rows = t.rows;
-            f.add = row_of(p->channel_add, block->tiles[i].image, column);
-            f.residual = row_of(p->residual, block->tiles[i].out, column);
-            f.out = (float *)p->out.data + block->tiles[i].out * p->out.ld + column;
-            p->isa->finish(&f);
+        t.b_tap = (p->phases > 1 ? t.k : w->k) * PANEL;
+        if (p->phases > 1)
+            p->isa->double_taps(b, w->k * PANEL, t.k, summed);
+        const panel_work work = {r, block, strip + k * block->a_pitch, scratch, column,
+                                 k + p->k_block >= w->k};
+        for (int32_t phase = 0; phase < p->phases; phase++) {
+            t.taps = r->taps + phase * p->tap_count;
+            t.b = p->phases > 1 ? summed + phase * p->tap_count * t.b_tap : b;
+            for (int32_t i = 0; i < block->tile_count; i++)
+                multiply_tile(&work, phase, i, &t, &f);
         }
     }
 }
@@ -168,12 +221,12 @@ void sdi_x86_product_run(const x86_product *p, const sdi_exec *exec)
     const int64_t zeros = round_up(p->w->k, 16);
     run r = {.p = p, .zeros = exec->scratch, .worker_floats = worker_floats(p)};
     r.taps = (int32_t *)(r.zeros + zeros);
-    r.shared = r.zeros + zeros + tap_floats(p);
+    r.shared = r.zeros + zeros + offset_floats(p);
     r.workers = r.shared + shared_floats(p);
     sdi_pool *pool = p->work < ALONE ? NULL : exec->pool;
     memset(r.zeros, 0, (size_t)zeros * sizeof(float));
-    for (int32_t i = 0; i < p->w->kh * p->w->kw; i++)
-        r.taps[i] = p->tap ? p->tap(p, i) : 0;
+    for (int32_t i = 0; i < p->phases * p->tap_count; i++)
+        r.taps[i] = p->tap ? p->tap(p, i / p->tap_count, i % p->tap_count) : 0;
     for (int32_t i = 0; i < sdi_pool_size(pool); i++)
         *(worker_state *)(r.workers + i * r.worker_floats) = (worker_state){.block = -1};
     if (p->shared)

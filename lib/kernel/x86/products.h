@@ -39,9 +39,8 @@ typedef struct x86_finish {
     const float *bias;    // [32] in the order of the lanes
     const float *add;     // [columns] or NULL
     const float *residual; // or NULL
-    int64_t residual_ld;
     float *out;
-    int64_t out_ld;
+    int64_t residual_ld, out_ld; // floats from one row of the tile to the next
     int32_t rows, columns; // columns of out, at most 32 (GEGLU: 16)
     sdi_act act;
 } x86_finish;
@@ -52,6 +51,9 @@ typedef struct x86_isa {
     void (*finish)(const x86_finish *finish);
     /* strip[c * pitch + i] = rows[i][c] for i < 8; rows are readable for `columns` floats. */
     void (*transpose)(const float *const rows[8], int64_t columns, float *strip, int64_t pitch);
+    /* Nine taps b[tap * b_tap + k][lane] as the four taps of each of four phases,
+     * [phase][tap][k][lane]: what a 3x3 convolution is on an image doubled by repetition. */
+    void (*double_taps)(const float *b, int64_t b_tap, int64_t k, float *out);
 } x86_isa;
 
 extern const x86_isa sdi_x86_isa_avx2, sdi_x86_isa_avx512;
@@ -84,8 +86,13 @@ struct x86_product {
     int64_t panels_a_piece;
     int32_t shared; // strips of all blocks are filled first, pieces run along the rows
     int64_t k_block;
+    /* Four phases: each tile of rows gives four tiles of output rows, which lie `phase_step` apart
+     * from `phase_out` on, each from its own taps, summed from the panel's (double_taps). */
+    int32_t phases; // 1 or 4
+    int64_t phase_step, phase_out[4];
+    int32_t tap_count; // of a phase
     /* Where a tap begins, floats from the strip's first; NULL: at 0. */
-    int32_t (*tap)(const x86_product *p, int32_t tap);
+    int32_t (*tap)(const x86_product *p, int32_t phase, int32_t tap);
 
     void (*describe)(const x86_product *p, int64_t block, x86_block *out);
     /* Columns [k0, k1) of the block's strip. zeros: at least k1 - k0 of them. */

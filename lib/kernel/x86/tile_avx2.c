@@ -74,4 +74,4 @@ static void transpose(const float *const rows[8], int64_t columns, float *strip,
     }
 }
 
-const x86_isa sdi_x86_isa_avx2 = {ROWS, run_tile, finish, transpose};
+const x86_isa sdi_x86_isa_avx2 = {ROWS, run_tile, finish, transpose, double_taps};
