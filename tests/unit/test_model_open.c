@@ -645,7 +645,7 @@ static void check_starved(const char *path, const sdi_model_options *options)
         assert_int_equal(status == SDIFF_OK, model != NULL);
         sdi_model_unref(model);
         test_env_free(&env);
-        step = n < 300 ? 1 : 1 + n / 50; // names of parameters: one is like the other
+        step = n < 300 ? 1 : 1 + n / 20; // names of parameters: one is like the other
     }
 }
 
