@@ -139,17 +139,16 @@ static sdiff_status decode(generation *g, int32_t image)
     return SDIFF_OK;
 }
 
-/* Standard normal latents: the host's, or the first draw of the seed. */
-static sdiff_status draw_start(const generation *g, int32_t image, sdi_noise *noise)
+/* Standard normal latents: the host's, or the first draw of the seed, which is drawn in any case:
+ * the draws that follow are the same. */
+static void draw_start(const generation *g, int32_t image, sdi_noise *noise)
 {
     const sdi_denoiser *d = &g->denoiser;
     const size_t count = (size_t)sdi_denoiser_count(d);
-    if (!g->request->init_latents) {
-        sdi_random_normal(&noise->random, d->latents, count);
-        return SDIFF_OK;
-    }
-    memcpy(d->latents, g->request->init_latents + (size_t)image * count, count * sizeof(float));
-    return SDIFF_OK;
+    sdi_random_normal(&noise->random, d->latents, count);
+    if (g->request->init_latents)
+        memcpy(d->latents, g->request->init_latents + (size_t)image * count,
+               count * sizeof(float));
 }
 
 static sdiff_status make_picture(generation *g, int32_t image)
@@ -158,7 +157,7 @@ static sdiff_status make_picture(generation *g, int32_t image)
     const size_t count = (size_t)sdi_denoiser_count(d);
     sdi_noise noise;
     sdi_noise_init(&noise, g->request, image);
-    SDI_TRY(draw_start(g, image, &noise));
+    draw_start(g, image, &noise);
     sdi_sampler *sampler = NULL;
     SDI_TRY(sdi_denoiser_sampler(d, &noise, &sampler));
     const float scale = (float)sdi_sampler_init_sigma(sampler);
@@ -197,6 +196,7 @@ static sdiff_status run(generation *g)
     SDI_TRY(allocate_results(g));
     sdi_progress_init(&g->progress, g->request->on_progress, g->request->progress_user,
                       total_work(g, evaluations));
+    g->denoiser.progress = &g->progress;
     g->session->work = sdi_progress_work;
     g->session->work_user = &g->progress;
     sdi_info(&g->session->env, "%llu bytes of working memory, %.0f GFLOP a step",
@@ -206,6 +206,9 @@ static sdiff_status run(generation *g)
         SDI_TRY(sdi_conditioning_encode(&g->conditioning, &g->text));
     for (int32_t i = 0; i < g->request->batch_count; i++)
         SDI_TRY(make_picture(g, i));
+    if (sdi_progress_finish(&g->progress))
+        return sdi_fail(&g->session->env, SDIFF_ERROR_CANCELLED,
+                        "cancelled by the progress callback");
     return SDIFF_OK;
 }
 
