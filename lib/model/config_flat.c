@@ -15,7 +15,7 @@
 
 #include <string.h>
 
-/* ---- U-Net ------------------------------------------------------------------------------------- */
+/* ---- U-Net ----------------------------------------------------------------------------------- */
 
 static sdiff_status unet_channels(const sdi_env *env, const char *name, const json_t *json,
                                   sdi_unet_config *c)
@@ -117,7 +117,7 @@ static sdiff_status flat_unet(const sdi_env *env, const char *name, const json_t
     return SDIFF_OK;
 }
 
-/* ---- autoencoder ------------------------------------------------------------------------------- */
+/* ---- autoencoder ----------------------------------------------------------------------------- */
 
 static sdiff_status flat_vae(const sdi_env *env, const char *name, const json_t *json,
                              sdi_vae_config *c)
@@ -154,7 +154,7 @@ static sdiff_status flat_vae(const sdi_env *env, const char *name, const json_t 
     return SDIFF_OK;
 }
 
-/* ---- text encoder ------------------------------------------------------------------------------ */
+/* ---- text encoder ---------------------------------------------------------------------------- */
 
 /* The words of transformers, then those of open_clip. */
 static sdiff_status text_sizes(const sdi_env *env, const char *name, const json_t *json,
@@ -205,7 +205,7 @@ static sdiff_status flat_text(const sdi_env *env, const char *name, const json_t
     return SDIFF_OK;
 }
 
-/* ---- schedule ---------------------------------------------------------------------------------- */
+/* ---- schedule -------------------------------------------------------------------------------- */
 
 static sdiff_status flat_schedule(const sdi_env *env, const char *name, const json_t *json,
                                   sdi_model_config *config)
@@ -265,7 +265,7 @@ sdiff_status sdi_config_flat(const sdi_env *env, const char *name, const json_t 
     return flat_schedule(env, name, json, config);
 }
 
-/* ---- which form ---------------------------------------------------------------------------------- */
+/* ---- which form ------------------------------------------------------------------------------ */
 
 static int is_class(const char *class, const char *end)
 {

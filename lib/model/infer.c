@@ -89,7 +89,7 @@ sdi_found sdi_find_text(const sdi_tensor_file *file)
     return (sdi_found){SDI_LAYOUT_DIFFUSERS, find_prefix(file, prefixes, original)};
 }
 
-/* ---- what it is instead ------------------------------------------------------------------------ */
+/* ---- what it is instead ---------------------------------------------------------------------- */
 
 typedef struct sign {
     const char *word;
@@ -166,7 +166,7 @@ sdiff_status sdi_fail_unknown(const sdi_env *env, const sdi_tensor_file *file, c
                     (int)count, name, sdi_tensor_file_info(file, 0)->name);
 }
 
-/* ---- companions --------------------------------------------------------------------------------- */
+/* ---- companions ------------------------------------------------------------------------------ */
 
 static int is_one_of(const char *name, const char *const *list, size_t count)
 {

@@ -103,7 +103,7 @@ static void test_bad_configurations_are_refused(void **state)
     assert_int_equal(checked, 45);
 }
 
-/* ---- what they say ------------------------------------------------------------------------------ */
+/* ---- what they say --------------------------------------------------------------------------- */
 
 static void init(sdi_model_config *c)
 {
