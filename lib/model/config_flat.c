@@ -228,8 +228,8 @@ static sdiff_status flat_schedule(const sdi_env *env, const char *name, const js
     SDI_TRY(sdi_json_get_real(env, name, json, "linear_end", &s->beta_end));
     SDI_TRY(sdi_json_get_real(env, name, json, "scale_factor", &config->vae.scaling_factor));
     if (!(s->beta_start > 0 && s->beta_start < 1 && s->beta_end > 0 && s->beta_end < 1))
-        return sdi_fail(env, SDIFF_ERROR_FORMAT, "%s: 'linear_start' %g and 'linear_end' %g must be "
-                        "between 0 and 1", name, s->beta_start, s->beta_end);
+        return sdi_fail(env, SDIFF_ERROR_FORMAT, "%s: 'linear_start' %g and 'linear_end' %g must "
+                        "be between 0 and 1", name, s->beta_start, s->beta_end);
     s->prediction = (sdi_prediction)prediction;
     s->beta_schedule = (sdi_beta_schedule)kind;
     if (json_object_get(json, "prediction"))

@@ -186,7 +186,8 @@ int sdi_is_companion(const char *tensor)
         "lvlb_weights", "logvar", "scale_factor", "cond_ids", "v_pred", "ztsnr",
         "denoiser.sigmas", "logit_scale", "text_projection.weight", "text_projection"};
     static const char *const starts[] = { // other networks and what training leaves
-        "callbacks.", "optimizer_states.", "optimizer.", "lr_schedulers.", "model_ema.", "loss.", "first_stage_model.loss.", "first_stage_model.model_ema.",
+        "callbacks.", "optimizer_states.", "optimizer.", "lr_schedulers.", "model_ema.", "loss.",
+        "first_stage_model.loss.", "first_stage_model.model_ema.",
         "control_model.", "depth_model.", "embedding_manager.", "discriminator.",
         "cond_stage_model.transformer.vision_model.", "cond_stage_model.transformer.logit_scale",
         "cond_stage_model.transformer.text_projection",
