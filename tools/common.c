@@ -52,3 +52,10 @@ int parse_real(const char *text, double *value)
     *value = number;
     return 1;
 }
+
+void split_scale(char *text, double *scale)
+{
+    char *colon = strrchr(text, ':');
+    if (colon && colon != text && parse_real(colon + 1, scale))
+        *colon = '\0';
+}
