@@ -53,6 +53,36 @@ typedef int (*sdiff_progress_fn)(void *user, const sdiff_progress *progress);
  */
 typedef double (*sdiff_cfg_fn)(void *user, int32_t step, int32_t steps, double cfg_scale);
 
+/** One evaluation of the U-Net, given to sdiff_guide_fn; owned by the library. */
+typedef struct sdiff_guide {
+    size_t struct_size;  /**< bytes of this struct that the library filled */
+    const float *sample; /**< [channels, height, width]: what the U-Net saw,
+                              x = (x0 + sigma * noise) / sqrt(1 + sigma^2) */
+    float *noise;        /**< the same shape: the predicted noise after classifier-free guidance, to be
+                              changed in place */
+    double timestep;     /**< time the U-Net was given */
+    double sigma;        /**< noise level */
+    int32_t step, steps; /**< from 0 */
+    int32_t channels, height, width;
+} sdiff_guide;
+
+/**
+ * Classifier guidance (Dhariwal & Nichol 2021): called after each evaluation; subtracts
+ * s * sqrt(1 - alpha_bar) * gradient of log p(y | sample) from `noise`, where
+ * sqrt(1 - alpha_bar) = sigma / sqrt(1 + sigma^2). Non-zero stops the call.
+ */
+typedef int (*sdiff_guide_fn)(void *user, const sdiff_guide *guide);
+
+/** What brackets in prompts do. */
+typedef enum sdiff_emphasis {
+    SDIFF_EMPHASIS_ORIGINAL = 0,    /**< as A1111: multiply, then restore the mean of the chunk */
+    SDIFF_EMPHASIS_NO_NORM = 1,     /**< multiply */
+    SDIFF_EMPHASIS_INTERPOLATE = 2, /**< as ComfyUI: from the empty prompt by the weight */
+    SDIFF_EMPHASIS_IGNORE = 3,      /**< brackets are read, but have no effect */
+    SDIFF_EMPHASIS_NONE = 4,        /**< as diffusers: prompts are literal and cut at 75 tokens */
+    SDIFF_EMPHASIS_FORCE_INT32 = 0x7fffffff
+} sdiff_emphasis;
+
 /** A request. Fill with sdiff_generate_params_init(). @since 1.0 */
 typedef struct sdiff_generate_params {
     size_t struct_size;          /**< sizeof(sdiff_generate_params), set by the init function */
@@ -70,6 +100,8 @@ typedef struct sdiff_generate_params {
     void *progress_user;
     sdiff_cfg_fn cfg;            /**< guidance per step; NULL (default): cfg_scale throughout */
     void *cfg_user;
+    sdiff_guide_fn guide;        /**< classifier guidance; NULL (default): none */
+    void *guide_user;
     double cfg_scale;            /**< 0: unconditioned; 1: the prompt alone; default 7.5; -100 … 100 */
     double cfg_rescale;          /**< 0 (default) … 1: Lin et al. 2023, section 3.4 */
     double eta;                  /**< negative (default): the sampler's own */
@@ -82,6 +114,9 @@ typedef struct sdiff_generate_params {
     int32_t spacing;             /**< sdiff_spacing, default MODEL */
     int32_t clip_skip;           /**< 0 (default): the model's; 1: last layer; 2: the one before; … */
     int32_t no_decode;           /**< 1: stop at the latents; default 0 */
+    int32_t emphasis;            /**< sdiff_emphasis, default ORIGINAL: weights "(a:1.2)", "[b]",
+                                      "BREAK", schedules "[a:b:0.5]", "[a|b]", "AND", any length */
+    int32_t class_label;         /**< class-conditional models: the class, default 0 */
 } sdiff_generate_params;
 
 /** Writes the defaults; see sdiff_context_params_init(). @since 1.0 */

@@ -260,9 +260,9 @@ static sdiff_status open_slot(sdi_loader *l, const char *folder, const char *ind
         return sdi_fail(l->env, SDIFF_ERROR_UNSUPPORTED,
                         "unsupported: the '%s' of %s is a '%.80s', %s was needed", slots[s].key,
                         index_path, class, slots[s].classes[0]);
-    char *path = sdi_join(l->env, folder, "/", slots[s].key);
-    if (!path)
-        return SDIFF_ERROR_NO_MEMORY;
+    char name[32], *path = NULL;
+    snprintf(name, sizeof name, "/%s", slots[s].key);
+    SDI_TRY(sdi_follow_join(l->env, folder, name, &path));
     sdiff_status status = SDIFF_OK;
     if (slot_wanted(l, s) || sdi_is_folder(path))
         status = open_part(l, path, s);

@@ -77,6 +77,9 @@ sdiff_status sdi_part_name_config(const sdi_loader *l, sdi_part part, const char
 /* A path made of up to three strings; NULL (and the sentence) when memory runs out. */
 char *sdi_join(const sdi_env *env, const char *a, const char *b, const char *c);
 int sdi_is_folder(const char *path);
+/* The path, or what it stands for if it is a link that became a text file (links.c). */
+sdiff_status sdi_follow(const sdi_env *env, const char *path, char **out);
+sdiff_status sdi_follow_join(const sdi_env *env, const char *folder, const char *name, char **out);
 int sdi_exists(const char *path);
 
 /* ---- opening -------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include "model/save_file.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *const sdi_saved_configs[SDI_SAVED_CONFIGS] = {
@@ -50,6 +51,20 @@ static json_t *single(float value)
             return json_real(rounded);
     }
     return json_real(value);
+}
+
+/* 15 digits read well and mean the same number as a rule; 17 always do. */
+char *sdi_save_dump(json_t *json, size_t flags)
+{
+    char *text = json ? json_dumps(json, flags | JSON_REAL_PRECISION(15)) : NULL;
+    json_t *back = text ? json_loads(text, 0, NULL) : NULL;
+    if (text && !json_equal(json, back)) {
+        free(text);
+        text = json_dumps(json, flags | JSON_REAL_PRECISION(17));
+    }
+    json_decref(back);
+    json_decref(json);
+    return text;
 }
 
 /* ---- U-Net -------------------------------------------------------------------------------------- */

@@ -59,14 +59,12 @@ static sdiff_status write_bytes(const folder *f, const char *path, const void *b
 static sdiff_status write_json(const folder *f, const char *name, json_t *json)
 {
     char *path = sdi_join(f->env, f->path, "/", name);
-    char *text = json ? json_dumps(json, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(17))
-                      : NULL;
+    char *text = sdi_save_dump(json, JSON_INDENT(2) | JSON_SORT_KEYS);
     sdiff_status status = path ? SDIFF_OK : SDIFF_ERROR_NO_MEMORY;
     if (status == SDIFF_OK && !text)
         status = sdi_fail(f->env, SDIFF_ERROR_NO_MEMORY, "%s: no memory for it", path);
     if (status == SDIFF_OK)
         status = write_bytes(f, path, text, strlen(text));
-    json_decref(json);
     free(text);
     sdi_free(f->env, path);
     return status;
@@ -140,16 +138,12 @@ static sdiff_status write_text(const folder *f)
 
 /* ---- tokenizer ---------------------------------------------------------------------------------- */
 
-/* Copies place/between/name to tokenizer/name where it exists. */
-static sdiff_status copy_file(const folder *f, const char *between, const char *name, int *found)
+/* Copies a file of the tokenizer's folder where it exists. */
+static sdiff_status copy_file(const folder *f, const char *place, const char *name, int *found)
 {
-    char from_name[128], to_name[128], *text = NULL;
+    char *from = NULL, *to = sdi_join(f->env, f->path, "/tokenizer", name), *text = NULL;
     size_t size = 0;
-    snprintf(from_name, sizeof from_name, "/%s%s", between, name);
-    snprintf(to_name, sizeof to_name, "/tokenizer/%s", name);
-    char *from = sdi_join(f->env, f->model->tokenizer_place, from_name, "");
-    char *to = sdi_join(f->env, f->path, to_name, "");
-    sdiff_status status = from && to ? SDIFF_OK : SDIFF_ERROR_NO_MEMORY;
+    sdiff_status status = to ? sdi_follow_join(f->env, place, name, &from) : SDIFF_ERROR_NO_MEMORY;
     *found = status == SDIFF_OK && sdi_exists(from);
     if (*found)
         status = sdi_read_small_file(f->env, from, SMALL_FILE, &text, &size);
@@ -159,6 +153,13 @@ static sdiff_status copy_file(const folder *f, const char *between, const char *
     sdi_free(f->env, from);
     sdi_free(f->env, to);
     return status;
+}
+
+static sdiff_status copy_pair(const folder *f, const char *place, int *found)
+{
+    int merges = 0;
+    SDI_TRY(copy_file(f, place, "/vocab.json", found));
+    return *found ? copy_file(f, place, "/merges.txt", &merges) : SDIFF_OK;
 }
 
 /* What id fills up a prompt is a matter of the tokenizer's files: "!" is 0 in every CLIP
@@ -176,16 +177,18 @@ static sdiff_status write_pad(const folder *f)
 
 static sdiff_status write_tokenizer(const folder *f)
 {
-    static const char *const places[] = {"", "tokenizer/"};
     const char *place = f->model->tokenizer_place;
-    int found = 0, ignored = 0;
+    char *inside = NULL;
+    int found = 0;
     if (!f->config.has[SDI_PART_TEXT] || !place || !sdi_is_folder(place))
         return SDIFF_OK;
     SDI_TRY(make_part_folder(f, "tokenizer"));
-    for (int i = 0; i < 2 && !found; i++) {
-        SDI_TRY(copy_file(f, places[i], "vocab.json", &found));
-        if (found)
-            SDI_TRY(copy_file(f, places[i], "merges.txt", &ignored));
+    SDI_TRY(copy_pair(f, place, &found));
+    if (!found) {
+        SDI_TRY(sdi_follow_join(f->env, place, "/tokenizer", &inside));
+        const sdiff_status status = copy_pair(f, inside, &found);
+        sdi_free(f->env, inside);
+        SDI_TRY(status);
     }
     return found ? write_pad(f) : SDIFF_OK;
 }

@@ -48,6 +48,9 @@ json_t *sdi_save_model_index(const sdi_model_config *config);
 /* What else a single file needs, in the flat form. */
 json_t *sdi_save_flat_config(const sdi_model_config *config);
 
+/* Takes the JSON over; NULL where memory runs out, else to be given to free(). */
+char *sdi_save_dump(json_t *json, size_t flags);
+
 /* Whether diffusers' configuration can say what the network is. */
 int sdi_save_unet_is_expressible(const sdi_unet_config *config);
 

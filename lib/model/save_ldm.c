@@ -124,8 +124,7 @@ static sdiff_status add_parts(ldm *l)
 
 static sdiff_status dump(const ldm *l, json_t *json, char **out)
 {
-    *out = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
-    json_decref(json);
+    *out = sdi_save_dump(json, JSON_COMPACT);
     return *out ? SDIFF_OK
                 : sdi_fail(l->file.env, SDIFF_ERROR_NO_MEMORY, "no memory for a configuration");
 }

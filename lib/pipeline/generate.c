@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "pipeline/progress.h"
-#include "pipeline/text_encode.h"
 #include "pipeline/vae_code.h"
 
 #include <math.h>
@@ -27,8 +26,9 @@ typedef struct generation {
     const sdi_model_config *config;
     sdi_schedule_config schedule;
     sdi_denoiser denoiser;
-    sdi_plan *text, *decoder;
-    float *contexts; // [2, positions, hidden]: negative, prompt
+    sdi_plan *decoder;
+    sdi_text_request text;
+    sdi_conditioning conditioning;
     sdi_progress progress;
     sdi_pictures *out;
 } generation;
@@ -40,14 +40,26 @@ static int has_text(const generation *g)
 
 /* ---- planning ---------------------------------------------------------------------------------- */
 
+static sdiff_status read_prompts(generation *g)
+{
+    const sdiff_generate_params *r = g->request;
+    g->text = (sdi_text_request){.prompt = r->prompt ? r->prompt : "",
+                                 .negative = r->negative_prompt ? r->negative_prompt : "",
+                                 .steps = r->steps,
+                                 .clip_skip = r->clip_skip,
+                                 .emphasis = r->emphasis};
+    return sdi_conditioning_read(&g->conditioning, g->session, &g->text);
+}
+
 static sdiff_status plan(generation *g)
 {
     const sdiff_generate_params *r = g->request;
     const int32_t scale = sdi_latent_scale(g->config);
-    SDI_TRY(sdi_denoiser_init(&g->denoiser, g->session, r, &g->schedule,
-                              r->height / scale, r->width / scale));
     if (has_text(g))
-        SDI_TRY(sdi_text_plan(g->session, 2, r->clip_skip, &g->text));
+        SDI_TRY(read_prompts(g));
+    SDI_TRY(sdi_denoiser_init(&g->denoiser, g->session, r, &g->schedule,
+                              has_text(g) ? &g->conditioning : NULL, r->height / scale,
+                              r->width / scale, 0));
     if (g->config->has[SDI_PART_VAE_DECODER] && !r->no_decode)
         SDI_TRY(sdi_vae_plan(g->session, SDI_NET_VAE_DECODER, 1, g->denoiser.h, g->denoiser.w,
                              &g->decoder));
@@ -61,8 +73,8 @@ static double total_work(const generation *g, int32_t evaluations)
     if (g->decoder)
         each += sdi_plan_flops(g->decoder, NN_EACH);
     double once = sdi_plan_flops(unet, NN_ONCE);
-    if (g->text)
-        once += sdi_plan_flops(g->text, NN_EACH);
+    if (has_text(g))
+        once += sdi_conditioning_work(&g->conditioning);
     return once + each * g->request->batch_count;
 }
 
@@ -81,7 +93,7 @@ static sdiff_status allocate_results(generation *g)
     p->width = g->request->width;
     p->decoded = !g->request->no_decode;
     const uint64_t count = (uint64_t)p->count;
-    p->latents = sdi_alloc(env, count, (uint64_t)(d->c * d->h * d->w) * sizeof(float));
+    p->latents = sdi_alloc(env, count, sdi_denoiser_count(d) * sizeof(float));
     if (!p->latents)
         return SDIFF_ERROR_NO_MEMORY;
     if (p->decoded) {
@@ -95,25 +107,6 @@ static sdiff_status allocate_results(generation *g)
 
 /* ---- the stages ------------------------------------------------------------------------------------ */
 
-static sdiff_status encode_prompts(generation *g)
-{
-    const sdi_clip_config *clip = &g->config->clip;
-    const sdi_env *env = &g->session->env;
-    const uint64_t tokens = (uint64_t)clip->positions;
-    const char *prompts[2] = {g->request->negative_prompt, g->request->prompt};
-    if (!has_text(g))
-        return sdi_denoiser_set_context(&g->denoiser, NULL);
-    int32_t *ids = sdi_alloc(env, 2 * tokens, sizeof *ids);
-    g->contexts = sdi_alloc(env, 2 * tokens, (uint64_t)clip->hidden_size * sizeof(float));
-    sdiff_status status = ids && g->contexts ? SDIFF_OK : SDIFF_ERROR_NO_MEMORY;
-    for (int i = 0; i < 2 && status == SDIFF_OK; i++)
-        status = sdi_prompt_ids(g->session, prompts[i] ? prompts[i] : "", ids + i * clip->positions);
-    if (status == SDIFF_OK)
-        status = sdi_text_run(g->session, g->text, ids, g->contexts);
-    sdi_free(env, ids);
-    return status == SDIFF_OK ? sdi_denoiser_set_context(&g->denoiser, g->contexts) : status;
-}
-
 /* [-1, 1] as the decoder gives it to [0, 1]. NaN becomes black rather than an undefined byte. */
 static void to_unit_range(float *pixels, size_t count)
 {
@@ -126,7 +119,7 @@ static void to_unit_range(float *pixels, size_t count)
 static sdiff_status decode(generation *g, int32_t image)
 {
     const sdi_denoiser *d = &g->denoiser;
-    const size_t latents = (size_t)(d->c * d->h * d->w);
+    const size_t latents = (size_t)sdi_denoiser_count(d);
     const size_t pixels = 3 * (size_t)g->out->height * (size_t)g->out->width;
     float *out = g->out->pixels + (size_t)image * pixels;
     if (!g->out->decoded)
@@ -146,19 +139,30 @@ static sdiff_status decode(generation *g, int32_t image)
     return SDIFF_OK;
 }
 
+/* Standard normal latents: the host's, or the first draw of the seed, which is drawn in any case:
+ * the draws that follow are the same. */
+static void draw_start(const generation *g, int32_t image, sdi_noise *noise)
+{
+    const sdi_denoiser *d = &g->denoiser;
+    const size_t count = (size_t)sdi_denoiser_count(d);
+    sdi_random_normal(&noise->random, d->latents, count);
+    if (g->request->init_latents)
+        memcpy(d->latents, g->request->init_latents + (size_t)image * count,
+               count * sizeof(float));
+}
+
 static sdiff_status make_picture(generation *g, int32_t image)
 {
     sdi_denoiser *d = &g->denoiser;
-    const size_t count = (size_t)(d->c * d->h * d->w);
-    const sdiff_generate_params *r = g->request;
+    const size_t count = (size_t)sdi_denoiser_count(d);
     sdi_noise noise;
-    sdi_noise_init(&noise, r, image);
-    if (r->init_latents)
-        memcpy(d->latents, r->init_latents + (size_t)image * count, count * sizeof(float));
-    else
-        sdi_random_normal(&noise.random, d->latents, count);
+    sdi_noise_init(&noise, g->request, image);
+    draw_start(g, image, &noise);
     sdi_sampler *sampler = NULL;
     SDI_TRY(sdi_denoiser_sampler(d, &noise, &sampler));
+    const float scale = (float)sdi_sampler_init_sigma(sampler);
+    for (size_t i = 0; i < count; i++)
+        d->latents[i] *= scale;
     g->progress.state.phase = 1;
     g->progress.state.image = image;
     g->progress.state.steps = sdi_sampler_steps(sampler);
@@ -192,14 +196,19 @@ static sdiff_status run(generation *g)
     SDI_TRY(allocate_results(g));
     sdi_progress_init(&g->progress, g->request->on_progress, g->request->progress_user,
                       total_work(g, evaluations));
+    g->denoiser.progress = &g->progress;
     g->session->work = sdi_progress_work;
     g->session->work_user = &g->progress;
     sdi_info(&g->session->env, "%llu bytes of working memory, %.0f GFLOP a step",
              (unsigned long long)sdi_session_bytes(g->session),
              sdi_plan_flops(g->denoiser.unet, NN_EACH) * 1e-9);
-    SDI_TRY(encode_prompts(g));
+    if (has_text(g))
+        SDI_TRY(sdi_conditioning_encode(&g->conditioning, &g->text));
     for (int32_t i = 0; i < g->request->batch_count; i++)
         SDI_TRY(make_picture(g, i));
+    if (sdi_progress_finish(&g->progress))
+        return sdi_fail(&g->session->env, SDIFF_ERROR_CANCELLED,
+                        "cancelled by the progress callback");
     return SDIFF_OK;
 }
 
@@ -220,7 +229,9 @@ sdiff_status sdi_generate_memory(sdi_session *session, const sdiff_generate_para
 {
     generation g;
     generation_init(&g, session, request);
-    SDI_TRY(plan(&g));
+    const sdiff_status status = plan(&g);
+    sdi_conditioning_free(&g.conditioning);
+    SDI_TRY(status);
     const uint64_t pictures =
         3 * (uint64_t)request->height * (uint64_t)request->width * (uint64_t)request->batch_count;
     *bytes = sdi_session_bytes(session) + pictures * sizeof(float);
@@ -235,7 +246,7 @@ sdiff_status sdi_generate(sdi_session *session, const sdiff_generate_params *req
     g.out = out;
     const sdiff_status status = run(&g);
     session->work = NULL;
-    sdi_free(&session->env, g.contexts);
+    sdi_conditioning_free(&g.conditioning);
     sdi_denoiser_free(&g.denoiser);
     if (status != SDIFF_OK)
         sdi_pictures_free(&session->env, out);

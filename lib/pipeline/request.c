@@ -13,7 +13,7 @@ static const double max_cfg_scale = 100;
 static sdiff_status refuse(const sdi_session *s, const char *what, double found, double low,
                            double high)
 {
-    return sdi_fail(&s->env, SDIFF_ERROR_INVALID_ARGUMENT, "%s %g: %g to %g is possible", what,
+    return sdi_fail(&s->env, SDIFF_ERROR_INVALID_ARGUMENT, "%s %.10g: %g to %g is possible", what,
                     found, low, high);
 }
 
@@ -74,6 +74,11 @@ sdiff_status sdi_request_check(const sdi_session *s, sdiff_generate_params *r)
         return refuse(s, "random number generator", r->rng, SDIFF_RNG_TORCH, SDIFF_RNG_PHILOX);
     if (!within(r->spacing, SDIFF_SPACING_MODEL, SDIFF_SPACING_TRAILING))
         return refuse(s, "spacing", r->spacing, SDIFF_SPACING_MODEL, SDIFF_SPACING_TRAILING);
+    if (!within(r->emphasis, SDIFF_EMPHASIS_ORIGINAL, SDIFF_EMPHASIS_NONE))
+        return refuse(s, "emphasis", r->emphasis, SDIFF_EMPHASIS_ORIGINAL, SDIFF_EMPHASIS_NONE);
+    if (config->unet.class_embeddings &&
+        !within(r->class_label, 0, config->unet.class_embeddings - 1))
+        return refuse(s, "class label", r->class_label, 0, config->unet.class_embeddings - 1);
     if (config->unet.cross_attention_dim && !within(r->clip_skip, 0, config->clip.layers))
         return refuse(s, "clip skip", r->clip_skip, 0, config->clip.layers);
     return SDIFF_OK;

@@ -65,6 +65,16 @@ static int give_noise(void *user, int64_t draw, float *out, size_t count)
 
 /* ---- the request ---------------------------------------------------------------------------------- */
 
+/* The default is the literal prompt, as diffusers reads it. */
+static int32_t emphasis_of(const char *name)
+{
+    static const char *const names[] = {"original", "no_norm", "interpolate", "ignore", "none"};
+    for (int32_t i = 0; i < 5; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    return -1;
+}
+
 static int read_keys(run *r)
 {
     static const char *const spacings[] = {"leading", "linspace", "trailing"};
@@ -82,12 +92,15 @@ static int read_keys(run *r)
     g->negative_prompt = probe_key(p, "negative", "");
     g->sampler = probe_key(p, "sampler", NULL);
     g->schedule = probe_key(p, "schedule", NULL);
+    g->emphasis = emphasis_of(probe_key(p, "emphasis", "none"));
     g->steps = (int32_t)steps;
     g->clip_skip = (int32_t)skip;
     g->seed = seed;
     for (int i = 0; spacing && i < 3; i++)
         if (strcmp(spacing, spacings[i]) == 0)
             g->spacing = i + 1;
+    if (g->emphasis < 0)
+        return probe_fail("emphasis=none, original, no_norm, interpolate or ignore");
     return spacing && !g->spacing ? probe_fail("spacing=leading, linspace or trailing") : 0;
 }
 

@@ -20,7 +20,7 @@ enum {
     FEW_PIXELS = 1024, // up to here the weight is split over threads, not the image
     BLOCK_PIXELS = 256,
     BLOCK_WIDTH = 64,
-    K_BLOCK = 1440 // of all taps together: 180 KiB of a panel
+    K_BLOCK = 2880 // of all taps together: 360 KiB of a panel
 };
 
 typedef struct geometry {

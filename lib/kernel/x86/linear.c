@@ -7,7 +7,8 @@
 #include "base/attributes.h"
 
 enum {
-    FEW_ROWS = 1024,        // up to here the weight is split over threads, not the rows
+    FEW_ROWS = 256,         // up to here the weight is split over threads, not the rows;
+    MANY_ROWS = 1024,       // up to here if it is wide
     BLOCK_FLOATS = 1 << 16, // of a strip: a quarter of a second-level cache of 1 MiB
     BLOCK_TILES_MIN = 4,    // a panel read from the third level serves so many tiles
     BLOCK_TILES_MAX = 12,
@@ -76,7 +77,7 @@ static x86_product product_of(const x86_isa *isa, const sdi_linear *a, linear_ro
     p.work = a->m * panel_count(a->w) * panel_floats(a->w);
     p.blocks = ceil_div(l->tiles, block_tiles);
     p.strip_floats = strip_pitch(block_tiles * isa->tile_rows) * k;
-    p.shared = a->m <= FEW_ROWS;
+    p.shared = a->m <= FEW_ROWS || (a->m <= MANY_ROWS && a->w->n >= 4 * a->m);
     p.k_block = ceil_div(k, ceil_div(k, K_BLOCK));
     sdi_x86_product_divide(&p);
     return p;
