@@ -19,6 +19,12 @@ enum {
     EXIT_INTERNAL = 9
 };
 
+#if defined(__GNUC__)
+#define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
+#else
+#define PRINTF_LIKE(text, first)
+#endif
+
 int exit_code(sdiff_status status);
 
 /* One sentence on stderr, "PROGRAM: sentence"; returns the exit code. */

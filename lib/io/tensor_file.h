@@ -47,6 +47,11 @@ const char *sdi_tensor_file_metadata(const sdi_tensor_file *file, const char *ke
 sdiff_status sdi_tensor_file_data(const sdi_env *env, sdi_tensor_file *file, int32_t index,
                                   const void **data, void **owned);
 
+/* Before and after reading a large tensor once: its pages are fetched together, and do not stay in
+ * the process's memory. Mapped files only; anything else is left as it is. */
+void sdi_tensor_file_expect(const sdi_tensor_file *file, int32_t index);
+void sdi_tensor_file_release(const sdi_tensor_file *file, int32_t index);
+
 /* Writing: safetensors, to a temporary name beside path, then renamed. Tensors keep their order.
  * metadata is a list key, value, …, NULL; it may be NULL. */
 typedef struct sdi_tensor_out {

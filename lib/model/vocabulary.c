@@ -150,9 +150,11 @@ static sdiff_status keep_reason(search *s)
     sdi_model *m = s->l->model;
     sdi_strbuf text;
     sdi_strbuf_init(&text, s->l->env);
-    sdi_strbuf_printf(&text, "no CLIP vocabulary for %s: a single-file checkpoint carries none; "
-                      "vocab.json and merges.txt, or bpe_simple_vocab_16e6.txt.gz, can lie beside "
-                      "the model or be named by --vocab%s%s%s", m->name,
+    sdi_strbuf_printf(&text, "no CLIP vocabulary for %s: %s; vocab.json and merges.txt, or "
+                      "bpe_simple_vocab_16e6.txt.gz, can lie beside the model or be named by "
+                      "--vocab%s%s%s", m->name,
+                      m->diffusers ? "its folder holds none"
+                                   : "a single-file checkpoint carries none",
                       s->tried.length ? " (" : "", s->tried.length ? s->tried.text : "",
                       s->tried.length ? ")" : "");
     m->tokenizer_reason = sdi_strbuf_take(&text);

@@ -15,6 +15,7 @@ sdiff_status nn_failed(sdi_nn *n, sdiff_status status)
 {
     if (n->status == SDIFF_OK)
         n->status = status;
+    n->env.error = NULL; // what follows from the first failure is not told
     return n->status;
 }
 

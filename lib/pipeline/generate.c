@@ -199,6 +199,7 @@ static sdiff_status run(generation *g)
     SDI_TRY(allocate_results(g));
     sdi_progress_init(&g->progress, g->request->on_progress, g->request->progress_user,
                       total_work(g, evaluations));
+    g->denoiser.progress = &g->progress;
     g->session->work = sdi_progress_work;
     g->session->work_user = &g->progress;
     sdi_info(&g->session->env, "%llu bytes of working memory, %.0f GFLOP a step",
@@ -209,6 +210,9 @@ static sdiff_status run(generation *g)
     SDI_TRY(sdi_start_prepare(&g->start));
     for (int32_t i = 0; i < g->request->batch_count; i++)
         SDI_TRY(make_picture(g, i));
+    if (sdi_progress_finish(&g->progress))
+        return sdi_fail(&g->session->env, SDIFF_ERROR_CANCELLED,
+                        "cancelled by the progress callback");
     return SDIFF_OK;
 }
 

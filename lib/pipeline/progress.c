@@ -20,18 +20,25 @@ void sdi_progress_init(sdi_progress *progress, sdiff_progress_fn fn, void *user,
     progress->state.struct_size = sizeof progress->state;
 }
 
+static int tell(sdi_progress *p, double now, double fraction)
+{
+    p->told = now;
+    p->state.seconds = now - p->start;
+    p->state.fraction = fraction;
+    return p->fn(p->user, &p->state);
+}
+
 int sdi_progress_work(void *argument, double flops)
 {
     sdi_progress *p = argument;
     p->done += flops;
-    if (!p->fn)
-        return 0;
     const double now = sdi_clock_seconds();
-    const int finished = p->done >= p->total;
-    if (!finished && now - p->told < interval)
+    if (!p->fn || now - p->told < interval)
         return 0;
-    p->told = now;
-    p->state.seconds = now - p->start;
-    p->state.fraction = p->total > 0 && !finished ? p->done / p->total : 1;
-    return p->fn(p->user, &p->state);
+    return tell(p, now, p->done < p->total ? p->done / p->total : 1);
+}
+
+int sdi_progress_finish(sdi_progress *p)
+{
+    return p->fn ? tell(p, sdi_clock_seconds(), 1) : 0;
 }

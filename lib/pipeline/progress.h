@@ -18,5 +18,7 @@ typedef struct sdi_progress {
 void sdi_progress_init(sdi_progress *progress, sdiff_progress_fn fn, void *user, double total);
 /* An sdi_work_fn: tells the host, but not more often than is useful to look at. */
 int sdi_progress_work(void *progress, double flops);
+/* Tells of the end, however the work was counted: sums of flops round, adaptive samplers vary. */
+int sdi_progress_finish(sdi_progress *progress);
 
 #endif

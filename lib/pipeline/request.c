@@ -15,7 +15,7 @@ static const double max_cfg_scale = 100, default_strength = 0.75;
 static sdiff_status refuse(const sdi_session *s, const char *what, double found, double low,
                            double high)
 {
-    return sdi_fail(&s->env, SDIFF_ERROR_INVALID_ARGUMENT, "%s %g: %g to %g is possible", what,
+    return sdi_fail(&s->env, SDIFF_ERROR_INVALID_ARGUMENT, "%s %.10g: %g to %g is possible", what,
                     found, low, high);
 }
 

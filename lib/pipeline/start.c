@@ -162,13 +162,15 @@ static sdiff_status draw_latents(const sdi_start *s, const sdi_posterior *p, sdi
     return SDIFF_OK;
 }
 
-/* Standard normal: the host's latents, or a draw. */
+/* Standard normal: a draw, or the host's latents; then the generator draws as well, so that what
+ * follows stays the same. */
 static sdiff_status draw_noise(const sdi_start *s, sdi_noise *noise, int32_t image)
 {
     const size_t count = (size_t)sdi_denoiser_count(s->denoiser);
     const float *given = s->request->init_latents;
     if (!given)
         return sdi_noise_draw(env_of(s), noise, s->noise, count);
+    sdi_random_normal(&noise->random, s->noise, count);
     memcpy(s->noise, given + (size_t)image * count, count * sizeof *given);
     return SDIFF_OK;
 }

@@ -31,7 +31,7 @@ sdiff_status sdi_text_plan(sdi_session *session, int32_t rows, int32_t clip_skip
 double sdi_text_work(const sdi_plan *plan, int32_t rows)
 {
     const int32_t batches = (rows + BATCH - 1) / BATCH;
-    return sdi_plan_flops(plan, NN_EACH) * batches;
+    return (sdi_plan_flops(plan, NN_ONCE) + sdi_plan_flops(plan, NN_EACH)) * batches;
 }
 
 /* ---- token embeddings ----------------------------------------------------------------------------- */

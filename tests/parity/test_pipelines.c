@@ -20,7 +20,7 @@ typedef struct run_case {
     int64_t seed;
     double latents; // tolerance; pictures: 2e-4
     double cfg;
-    double strength; // negative: none
+    double strength; // of runs that start at a picture
     const char *schedule;
     double eta, rescale;
     int32_t steps, clip_skip, spacing;
@@ -52,6 +52,34 @@ static const run_case text_cases[] = {
     {"tiny-sd2", "txt2img_pndm_g7.5", "pndm", ASTRONAUT, NULL, 207, 5e-4, .cfg = 7.5},
 };
 
+#define CASTLE "a fantasy castle on a hill"
+#define BENCH "a red bench in a park"
+#define TIGERS "two tigers"
+
+static const run_case picture_cases[] = {
+    {"tiny-sd1", "img2img_ddim_s0.05", "ddim", CASTLE, "blurry", 142, 2e-4, .strength = 0.05,
+     .steps = 20},
+    {"tiny-sd1", "img2img_ddim_s0.5", "ddim", CASTLE, "blurry", 143, 2e-4, .strength = 0.5},
+    {"tiny-sd1", "img2img_ddim_s1.0", "ddim", CASTLE, "blurry", 144, 8e-4, .strength = 1},
+    {"tiny-sd1", "img2img_euler_s0.5", "euler", CASTLE, "blurry", 145, 2e-4, .strength = 0.5},
+    {"tiny-sd1", "img2img_euler_s1.0", "euler", CASTLE, "blurry", 146, 1e-3, .strength = 1},
+    {"tiny-sd1", "img2img_pndm_s0.5", "pndm", CASTLE, "blurry", 147, 3e-4, .strength = 0.5},
+    {"tiny-sd1", "img2img_pndm_s1.0", "pndm", CASTLE, "blurry", 148, 8e-4, .strength = 1},
+    {"tiny-sd2", "img2img_ddim_s0.5", "ddim", ASTRONAUT, BAD, 231, 2e-4, .strength = 0.5},
+    {"tiny-sd2", "img2img_euler_s1.0", "euler", ASTRONAUT, BAD, 234, 4e-4, .strength = 1},
+    {"tiny-sd1", "inpaint4_ddim_s0.6", "ddim", BENCH, "blurry", 321, 2e-4, .strength = 0.6},
+    {"tiny-sd1", "inpaint4_ddim_s1.0", "ddim", BENCH, "blurry", 320, 1e-3, .strength = 1},
+    {"tiny-inpaint", "inpaint_ddim_s0.6", "ddim", BENCH, "blurry", 311, 3e-4, .strength = 0.6},
+    {"tiny-inpaint", "inpaint_ddim_s1.0", "ddim", BENCH, "blurry", 310, 2e-3, .strength = 1},
+    {"tiny-inpaint", "inpaint_euler_s1.0", "euler", BENCH, "blurry", 312, 1e-3, .strength = 1},
+    {"tiny-depth", "depth2img_ddim_s0.8", "ddim", TIGERS, "bad, deformed", 510, 3e-4,
+     .strength = 0.8},
+    {"tiny-depth", "depth2img_ddim_s1.0", "ddim", TIGERS, "bad, deformed", 511, 1e-3,
+     .strength = 1},
+    {"tiny-depth", "depth2img_pndm_s0.5", "pndm", TIGERS, "bad, deformed", 512, 4e-4,
+     .strength = 0.5},
+};
+
 static void open_case(golden_run *r, parity *p, const run_case *c)
 {
     char model[128];
@@ -62,7 +90,7 @@ static void open_case(golden_run *r, parity *p, const run_case *c)
     r->request.sampler = c->sampler;
     r->request.schedule = c->schedule;
     r->request.steps = c->steps ? c->steps : 6;
-    r->request.cfg_scale = c->cfg;
+    r->request.cfg_scale = c->cfg > 0 ? c->cfg : 7.5;
     r->request.cfg_rescale = c->rescale;
     r->request.eta = c->eta > 0 ? c->eta : -1;
     r->request.clip_skip = c->clip_skip;
@@ -101,6 +129,43 @@ static void test_txt2img_agrees(void **state)
         golden_close(&r);
         parity_close(&p);
     }
+}
+
+/* Picture, mask and depth map where the golden file has them. */
+static void check_picture_case(const run_case *c)
+{
+    parity p;
+    golden_run r;
+    int64_t shape[4];
+    open_golden(&p, c);
+    open_case(&r, &p, c);
+    float *image = parity_golden(&p, "in.image", NULL), *mask = NULL, *depth = NULL;
+    if (strstr(c->golden, "inpaint"))
+        mask = parity_golden(&p, "in.mask_image", NULL);
+    if (strstr(c->golden, "depth")) {
+        depth = parity_golden(&p, "in.depth_map", shape);
+        r.request.depth_height = (int32_t)shape[1];
+        r.request.depth_width = (int32_t)shape[2];
+    }
+    r.request.image = image;
+    r.request.mask = mask;
+    r.request.depth = depth;
+    r.request.strength = c->strength;
+    r.request.start_from_image = !mask; // of diffusers' pipelines only inpainting starts at noise
+    r.request.keep_unmasked = 0;
+    check_both(&r);
+    golden_close(&r);
+    parity_close(&p);
+    free(image);
+    free(mask);
+    free(depth);
+}
+
+static void test_pictures_masks_and_depth_agree(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof picture_cases / sizeof picture_cases[0]; i++)
+        check_picture_case(&picture_cases[i]);
 }
 
 /* ---- the trained model ---------------------------------------------------------------------------- */
@@ -184,6 +249,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_txt2img_agrees),
+        cmocka_unit_test(test_pictures_masks_and_depth_agree),
         cmocka_unit_test(test_trained_model_draws_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

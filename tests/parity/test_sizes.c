@@ -143,7 +143,7 @@ static void test_depth_estimator_holds_what_the_original_holds(void **state)
     check(sdi_dpt_net, NULL, &args, 360 + 2 * 24, 121196289); // q, k, v are one tensor in MiDaS
 }
 
-/* ---- lack of memory --------------------------------------------------------------------------- */
+/* ---- lack of memory ------------------------------------------------------------------------ */
 
 static sdiff_status build(const sdi_env *env, sdi_weights *weights, sdi_network_fn network,
                           const void *args, sdi_plan **plan)

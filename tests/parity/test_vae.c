@@ -65,12 +65,9 @@ static void compare_all(parity *p, parity_run *r, const char *const (*names)[2],
 static void check_encoder(parity *p, const sdi_vae_config *config)
 {
     static const char *const names[][2] = {
-        {"conv_in", "A.encoder.conv_in.ch0_3"},
-        {"down_blocks.0", "A.encoder.down_blocks.0"},
-        {"down_blocks.1", "A.encoder.down_blocks.1"},
-        {"down_blocks.2", "A.encoder.down_blocks.2"},
-        {"down_blocks.3", "A.encoder.down_blocks.3"},
-        {"mid_block", "A.encoder.mid_block"},
+        {"conv_in", "A.encoder.conv_in.ch0_3"},       {"down_blocks.0", "A.encoder.down_blocks.0"},
+        {"down_blocks.1", "A.encoder.down_blocks.1"}, {"down_blocks.2", "A.encoder.down_blocks.2"},
+        {"down_blocks.3", "A.encoder.down_blocks.3"}, {"mid_block", "A.encoder.mid_block"},
         {"encoder", "A.encoder_(before_quant_conv)"},
     };
     sdi_vae_args args = {.config = config, .b = 1, .h = 64, .w = 64};
@@ -131,7 +128,7 @@ static void test_autoencoder_agrees(void **state)
     parity_close(&p);
 }
 
-/* ---- VQModel ---------------------------------------------------------------------------------- */
+/* ---- VQModel ------------------------------------------------------------------------------- */
 
 static const char vq_file[] = "data/networks/vq_autoencoder.safetensors";
 

@@ -63,15 +63,10 @@ static void gather_tap(const job *j, int64_t pixel0, int64_t pixels, int64_t tap
     const sdi_conv *a = j->a;
     for (int64_t r = 0; r < pixels; r++, to += TERMS) {
         const int64_t row = source_row(a, pixel0 + r, tap / a->wt->kw, tap % a->wt->kw);
-        if (row < 0) {
+        if (row < 0)
             memset(to, 0, (size_t)count * sizeof *to);
-            continue;
-        }
-        const float *from = sdi_row_read(&a->x, row, c0, count, to);
-        if (from != to)
-            memcpy(to, from, (size_t)count * sizeof *to);
-        if (j->operand == SDI_BF16)
-            sdi_round_to_bf16_row(to, count);
+        else
+            sdi_row_operand(&a->x, row, c0, count, j->operand, to);
     }
 }
 

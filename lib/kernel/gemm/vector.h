@@ -69,12 +69,14 @@ void sdi_act_row(sdi_act act, float *x, int64_t count);
 float sdi_exp_row(float *x, int64_t count, float shift);
 float sdi_max_row(const float *x, int64_t count); // -infinity for none
 
-void sdi_bf16_row(const uint16_t *in, int64_t count, float *out); // widen
-void sdi_round_to_bf16_row(float *x, int64_t count);              // as operands of bf16 products
+void sdi_bf16_row(const uint16_t *in, int64_t count, float *out); // widens
 
 /* Columns [column, column + count) of a row as float32: where they are, or converted to buffer. */
 const float *sdi_row_read(const sdi_mat *m, int64_t row, int64_t column, int64_t count,
                           float *buffer);
+/* The same as operands of products of a type: always copied, rounded for bf16. */
+void sdi_row_operand(const sdi_mat *m, int64_t row, int64_t column, int64_t count,
+                     sdi_dtype operand, float *out);
 void sdi_row_write(const sdi_mat *m, int64_t row, int64_t column, int64_t count,
                    const float *values);
 
