@@ -15,7 +15,8 @@
  * order mark is skipped. The caller owns *out (json_decref). */
 sdiff_status sdi_json_parse(const sdi_env *env, const char *name, const char *text, size_t size,
                             json_t **out);
-sdiff_status sdi_json_parse_file(const sdi_env *env, const char *path, json_t **out); // up to 64 MiB
+/* Up to 64 MiB. */
+sdiff_status sdi_json_parse_file(const sdi_env *env, const char *path, json_t **out);
 
 /* Members of an object. Absent or null: *value is left as it is (set the default before).
  * Of another type or out of range: SDIFF_ERROR_FORMAT naming the file, the key and what was

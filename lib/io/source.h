@@ -30,6 +30,16 @@ const unsigned char *sdi_source_bytes(const sdi_source *source); // NULL for a r
 sdiff_status sdi_source_read(const sdi_env *env, sdi_source *source, uint64_t offset, void *buffer,
                              uint64_t size);
 
+/* A range without a copy where the source is in memory (*owned NULL), else in a fresh block that
+ * the caller frees (sdi_free). Same errors. */
+sdiff_status sdi_source_view(const sdi_env *env, sdi_source *source, uint64_t offset, uint64_t size,
+                             const unsigned char **bytes, void **owned);
+
+/* A mapped range is about to be read as a whole, or will not be needed soon: its pages then no
+ * longer count as the process's memory, and come back when they are touched. */
+void sdi_source_expect(const sdi_source *source, uint64_t offset, uint64_t size);
+void sdi_source_release(const sdi_source *source, uint64_t offset, uint64_t size);
+
 /* The whole of a small file (JSON, vocabulary) in a fresh block with a NUL behind it; refused with
  * SDIFF_ERROR_LIMIT above `limit` bytes. */
 sdiff_status sdi_read_small_file(const sdi_env *env, const char *path, uint64_t limit, char **text,

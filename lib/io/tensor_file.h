@@ -9,6 +9,9 @@
 #include "io/source.h"
 #include "tensor/dtype.h"
 
+/* Names in pickles are joined with '.' through nested dicts ("string_to_param.*"); those in a
+ * top-level 'state_dict' stand without that prefix. A pickle of one bare tensor names it
+ * "tensor". */
 enum { SDI_MAX_RANK = 8 };
 
 typedef struct sdi_tensor_info {
@@ -33,7 +36,8 @@ void sdi_tensor_file_free(const sdi_env *env, sdi_tensor_file *file); // NULL is
 int32_t sdi_tensor_file_count(const sdi_tensor_file *file);
 const sdi_tensor_info *sdi_tensor_file_info(const sdi_tensor_file *file, int32_t index);
 int32_t sdi_tensor_file_find(const sdi_tensor_file *file, const char *name); // -1: absent
-/* The "__metadata__" string of that key, or NULL. */
+/* The text of that key, or NULL: of "__metadata__", or of a text or integer in the dicts of a
+ * pickle under its joined name ("name", "step", "global_step"). */
 const char *sdi_tensor_file_metadata(const sdi_tensor_file *file, const char *key);
 
 /* The bytes of one tensor, contiguous and row-major, with no promise of alignment. Points into the
@@ -43,7 +47,13 @@ const char *sdi_tensor_file_metadata(const sdi_tensor_file *file, const char *ke
 sdiff_status sdi_tensor_file_data(const sdi_env *env, sdi_tensor_file *file, int32_t index,
                                   const void **data, void **owned);
 
-/* Writing: safetensors, to a temporary name beside path, then renamed. Tensors keep their order. */
+/* Before and after reading a large tensor once: its pages are fetched together, and do not stay in
+ * the process's memory. Mapped files only; anything else is left as it is. */
+void sdi_tensor_file_expect(const sdi_tensor_file *file, int32_t index);
+void sdi_tensor_file_release(const sdi_tensor_file *file, int32_t index);
+
+/* Writing: safetensors, to a temporary name beside path, then renamed. Tensors keep their order.
+ * metadata is a list key, value, …, NULL; it may be NULL. */
 typedef struct sdi_tensor_out {
     const char *name;
     sdi_dtype dtype;
@@ -54,6 +64,6 @@ typedef struct sdi_tensor_out {
 
 sdiff_status sdi_safetensors_write(const sdi_env *env, const char *path,
                                    const sdi_tensor_out *tensors, int32_t count,
-                                   const char *const *metadata /* key, value, …, NULL; may be NULL */);
+                                   const char *const *metadata);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The noise predictor of Stable Diffusion 1.x and 2.x: UNet2DConditionModel of diffusers,
+ * The noise predictor of Stable Diffusion 1.x and 2.x and of the models before it:
+ * UNet2DConditionModel, UNet2DModel and ControlNetModel of diffusers,
  * ldm.modules.diffusionmodules.openaimodel.UNetModel of the original; names are diffusers'.
  */
 #ifndef SDI_NET_UNET_H
@@ -8,7 +9,11 @@
 
 #include "nn/nn.h"
 
-enum { SDI_UNET_MAX_LEVELS = 8 };
+enum {
+    SDI_UNET_MAX_LEVELS = 8,
+    SDI_UNET_MAX_LAYERS = 16, // layers_per_block: what reads configurations refuses more
+    SDI_UNET_MAX_SKIPS = 1 + SDI_UNET_MAX_LEVELS * (SDI_UNET_MAX_LAYERS + 1)
+};
 
 typedef struct sdi_unet_config {
     int32_t in_channels, out_channels;
@@ -32,9 +37,14 @@ typedef struct sdi_unet_config {
     int32_t conditioning_channels;             // ControlNet: channels of the hint (3)
     int32_t hint_channels[SDI_UNET_MAX_LEVELS]; // ControlNet: 16, 32, 96, 256
     int32_t hint_levels;
+    int32_t only_cross_attention[SDI_UNET_MAX_LEVELS]; // attn1 sees the prompt too (SD x4 upscaler)
+    int32_t asymmetric_downsample; // downsample_padding 0: pixel-space DDPM models
 } sdi_unet_config;
 
 void sdi_unet_config_init(sdi_unet_config *config); // SD 1.5
+
+/* Skip connections of this configuration: the number of "down_residual.N" and "down.N". */
+int32_t sdi_unet_skips(const sdi_unet_config *config);
 
 /* Plan arguments. Inputs: "sample" [b, c, h, w], "timestep" [b, 1, 1], "context" [b, t, d]
  * (NN_ONCE), "class_labels" [b, 1] ids where configured; with `residuals` also "down_residual.N" and

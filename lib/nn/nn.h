@@ -73,7 +73,7 @@ typedef struct nn_conv_options {
     int64_t up_h, up_w;     // nearest-neighbour resize in front, 0: none
     nn_tensor channel_add;  // [n, 1, 1, out]: time embedding, or NULL
     nn_tensor residual;     // or NULL
-    int32_t standardize;    // weight standardisation (BiT) at load: (w-mean)/sqrt(var+1e-6)... per output
+    int32_t standardize;    // weight standardisation (BiT) at load, per output channel
 } nn_conv_options;
 nn_tensor nn_conv2d_with(sdi_nn *n, const char *name, nn_tensor x, int64_t out,
                          const nn_conv_options *options);
@@ -89,7 +89,7 @@ nn_tensor nn_add_positions(sdi_nn *n, const char *name, nn_tensor x, int64_t row
 /* ---- without parameters ------------------------------------------------------------------------ */
 nn_tensor nn_attention(sdi_nn *n, nn_tensor q, nn_tensor k, nn_tensor v, int32_t heads, int causal);
 nn_tensor nn_act(sdi_nn *n, nn_tensor x, sdi_act act);
-nn_tensor nn_add(sdi_nn *n, nn_tensor x, nn_tensor y);
+nn_tensor nn_add(sdi_nn *n, nn_tensor x, nn_tensor y); // y of one image is added to every image
 nn_tensor nn_concat(sdi_nn *n, nn_tensor x, nn_tensor y); // along channels
 nn_tensor nn_tokens(sdi_nn *n, nn_tensor map);             // [n,h,w,c] as [n,1,h*w,c]: no copy
 nn_tensor nn_map(sdi_nn *n, nn_tensor tokens, int64_t h, int64_t w); // and back
@@ -98,6 +98,23 @@ nn_tensor nn_columns(sdi_nn *n, nn_tensor x, int64_t first, int64_t count); // v
  * flip_sin_to_cos; frequencies exp(-ln(10000) * i / (dim/2 - shift)). */
 nn_tensor nn_timestep_embedding(sdi_nn *n, nn_tensor t, int64_t dim, int flip_sin_to_cos,
                                 float shift);
+
+/* ---- in files of their own: of small networks, not in the kernel table -------------------------- */
+nn_tensor nn_scale_shift(sdi_nn *n, nn_tensor x, float scale, float shift); // scale * x + shift
+nn_tensor nn_soft_clamp(sdi_nn *n, nn_tensor x, float limit); // limit * tanh(x / limit)
+/* Maximum over kernel x kernel windows, TensorFlow's "SAME": ceil(h / stride) x ceil(w / stride)
+ * results, the padding (zeros, which take part) halved with the odd one behind. */
+nn_tensor nn_max_pool_same(sdi_nn *n, nn_tensor x, int32_t kernel, int32_t stride);
+/* PyTorch's interpolate(mode="bilinear") to h x w. */
+nn_tensor nn_resize_bilinear(sdi_nn *n, nn_tensor x, int64_t h, int64_t w, int align_corners);
+/* A parameter [1, t, d] as tokens [1, 1, t, d]; `name` is its full last part. */
+nn_tensor nn_parameter(sdi_nn *n, const char *name, int64_t t, int64_t d);
+/* Each row of x replaced by the nearest row of a table [rows, c], <name>.weight. */
+nn_tensor nn_nearest_rows(sdi_nn *n, const char *name, nn_tensor x, int64_t rows);
+/* Token i of the result is token first + i * step of x: a slice (step 1), one token repeated (0). */
+nn_tensor nn_pick_tokens(sdi_nn *n, nn_tensor x, int64_t first, int64_t step, int64_t count);
+/* The tokens of x before those of y; x of one image goes before every image of y. */
+nn_tensor nn_join_tokens(sdi_nn *n, nn_tensor x, nn_tensor y);
 
 /* Whether this pass is planning, with real sizes (declare passes may use any). */
 int nn_is_planning(const sdi_nn *n);

@@ -23,6 +23,8 @@ typedef struct sdi_param {
     int32_t matrix;      // MATRIX: index of the packed matrix it is a part of
     int64_t row0;        // and its first row there
     float *values;       // VECTOR, TABLE: [count]
+    int32_t owner;       // biases side by side: the parameter whose memory holds the values at
+                         // row0; -1: its own
     int32_t standardize; // convolution weights of BiT
     int32_t bound;       // was given its values
 } sdi_param;
@@ -38,6 +40,13 @@ typedef struct sdi_weights {
     int32_t index_size;
 } sdi_weights;
 
+/* A declare pass: each adds one parameter; -1 when the builder has to stop (no memory, two
+ * parameters of one name). `matrix` of a MATRIX parameter comes from sdi_weights_add_matrix. */
+int32_t sdi_weights_add(const sdi_env *env, sdi_weights *weights, const char *name, sdi_role role,
+                        int32_t rank, const int64_t *shape);
+int32_t sdi_weights_add_matrix(const sdi_env *env, sdi_weights *weights, int64_t n, int64_t k,
+                               int32_t kh, int32_t kw, int32_t geglu);
+
 void sdi_weights_init(sdi_weights *weights, const sdi_env *env, const sdi_kernels *kernels);
 void sdi_weights_free(sdi_weights *weights); // zeroed is fine
 
@@ -49,8 +58,8 @@ uint64_t sdi_weights_bytes(const sdi_weights *weights);
 sdiff_status sdi_weights_allocate(const sdi_env *env, sdi_weights *weights);
 /* Converts or packs the values of one parameter from its file's bytes (contiguous, any float type,
  * any alignment). Shapes were checked by the caller. */
-void sdi_weights_bind(const sdi_exec *exec, sdi_weights *weights, int32_t param,
-                      const void *source, sdi_dtype type);
+sdiff_status sdi_weights_bind(const sdi_exec *exec, sdi_weights *weights, int32_t param,
+                              const void *source, sdi_dtype type);
 /* Current values as float32 in PyTorch's order, [count]. */
 void sdi_weights_read(const sdi_weights *weights, int32_t param, float *out);
 

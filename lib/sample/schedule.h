@@ -26,8 +26,10 @@ typedef enum sdi_spacing {
     SDI_SPACING_TRAILING = 2
 } sdi_spacing;
 
+enum { SDI_MAX_TRAIN_TIMESTEPS = 100000 };
+
 typedef struct sdi_schedule_config {
-    int32_t train_timesteps; // 1000
+    int32_t train_timesteps;     // 1000
     double beta_start, beta_end; // 0.00085, 0.012
     sdi_beta_schedule beta_schedule;
     sdi_prediction prediction;
@@ -42,7 +44,8 @@ typedef struct sdi_schedule_config {
 /* Stable Diffusion's published values, leading spacing, epsilon. */
 void sdi_schedule_config_init(sdi_schedule_config *config);
 
-/* Cumulative products of alphas, [train_timesteps]; refuses impossible configurations. */
+/* Cumulative products of alphas, [train_timesteps]; refuses impossible configurations. They
+ * fall strictly and stay above 0, but for the last with zero_terminal_snr, which is exactly 0. */
 sdiff_status sdi_schedule_alphas(const sdi_env *env, const sdi_schedule_config *config,
                                  double *alphas_cumprod);
 

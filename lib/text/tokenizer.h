@@ -39,6 +39,7 @@ void sdi_tokenizer_free(const sdi_env *env, sdi_tokenizer *tokenizer);
 int32_t sdi_tokenizer_vocab_size(const sdi_tokenizer *tokenizer); // largest id + 1
 int32_t sdi_tokenizer_bos(const sdi_tokenizer *tokenizer);        // <|startoftext|>
 int32_t sdi_tokenizer_eos(const sdi_tokenizer *tokenizer);        // <|endoftext|>
+int32_t sdi_tokenizer_comma(const sdi_tokenizer *tokenizer);      // the word ","
 
 /* Appends the ids of text[0..length). Broken UTF-8 is read as U+FFFD, one for each bad part as
  * Python does. Thread-safe: the tokenizer is not changed. */

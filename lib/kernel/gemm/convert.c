@@ -90,14 +90,19 @@ static void narrow_to_bf16(const float *in, int64_t count, uint16_t *out)
         out[i] = (uint16_t)(round_bits(sdi_bits_of(in[i])) >> 16);
 }
 
-/* The 15 bits moved to float32's place give the value times 2^-112, also of subnormals. */
+/* Subnormal halves go through whole numbers: as bits of a float they would count as zero while
+ * the library flushes denormals. */
 static void widen_f16(const uint16_t *in, int64_t count, float *out)
 {
     for (int64_t i = 0; i < count; i++) {
-        const uint32_t half = in[i];
-        const float value = sdi_float_of((half & 0x7fff) << 13) * 0x1p112f;
-        const uint32_t special = (half & 0x7c00) == 0x7c00 ? 0x7f800000 : 0;
-        out[i] = sdi_float_of(sdi_bits_of(value) | special | (half & 0x8000) << 16);
+        const uint32_t half = in[i], exponent = half & 0x7c00;
+        const uint32_t normal = ((half & 0x7fff) << 13) + (112u << 23);
+        const uint32_t special = (half & 0x7fff) << 13 | 0x7f800000;
+        const uint32_t subnormal = sdi_bits_of((float)(int32_t)(half & 0x3ff) * 0x1p-24f);
+        const uint32_t magnitude = exponent == 0        ? subnormal
+                                   : exponent == 0x7c00 ? special
+                                                        : normal;
+        out[i] = sdi_float_of(magnitude | (half & 0x8000) << 16);
     }
 }
 

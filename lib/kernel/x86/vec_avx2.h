@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The vectors of AVX2 under the names that finish.h and vmath.h are written in.
+ * The vectors of AVX2 (with FMA and F16C) under the names that finish.h, vmath.h and the *_tmpl.h
+ * files are written in.
  */
 #ifndef SDI_KERNEL_X86_VEC_AVX2_H
 #define SDI_KERNEL_X86_VEC_AVX2_H
+
+#include "base/attributes.h"
 
 #include <immintrin.h>
 #include <stdint.h>
@@ -36,9 +39,25 @@ static inline void vec_store(float *to, vec x, int64_t count)
         _mm256_maskstore_ps(to, vec_first(count), x);
 }
 
+/* Whole vectors. */
+static inline vec vec_loadu(const float *from)
+{
+    return _mm256_loadu_ps(from);
+}
+
+static inline void vec_storeu(float *to, vec x)
+{
+    _mm256_storeu_ps(to, x);
+}
+
 static inline vec vec_add(vec a, vec b)
 {
     return _mm256_add_ps(a, b);
+}
+
+static inline vec vec_sub(vec a, vec b)
+{
+    return _mm256_sub_ps(a, b);
 }
 
 static inline vec vec_mul(vec a, vec b)
@@ -77,6 +96,54 @@ static inline vec vec_scale(vec x, vec n)
 {
     const __m256i exponent = _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23);
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), exponent));
+}
+
+static inline int vec_any_greater(vec a, vec b)
+{
+    return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)) != 0;
+}
+
+/* Lanes below `shown` become `hidden`; shown may be any number. */
+static inline vec vec_hide_below(vec x, int64_t shown, vec hidden)
+{
+    return _mm256_blendv_ps(x, hidden, _mm256_castsi256_ps(vec_first(SDI_MAX(shown, 0))));
+}
+
+static inline float vec_sum(vec x)
+{
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+
+static inline vec vec_load_f16(const uint16_t *from)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)from));
+}
+
+static inline vec vec_load_bf16(const uint16_t *from)
+{
+    const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)from));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
+
+static inline void vec_store_f16(uint16_t *to, vec x)
+{
+    _mm_storeu_si128((__m128i *)to, _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
+
+/* Nearest even in whole numbers, so that denormals stay; NaN stays NaN. */
+static inline void vec_store_bf16(uint16_t *to, vec x)
+{
+    const __m256i bits = _mm256_castps_si256(x), high = _mm256_srli_epi32(bits, 16);
+    const __m256i even = _mm256_and_si256(high, _mm256_set1_epi32(1));
+    const __m256i up = _mm256_add_epi32(_mm256_add_epi32(bits, even), _mm256_set1_epi32(0x7fff));
+    const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    const __m256i quiet = _mm256_or_si256(high, _mm256_set1_epi32(0x40));
+    const __m256i out = _mm256_blendv_epi8(_mm256_srli_epi32(up, 16), quiet, nan);
+    const __m256i pairs = _mm256_packus_epi32(out, out); // within 128-bit halves
+    _mm_storeu_si128((__m128i *)to,
+                     _mm256_castsi256_si128(_mm256_permute4x64_epi64(pairs, 0x08)));
 }
 
 /* 16 lanes of a GEGLU panel are 8 values and 8 gates already. */

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * The vectors of AVX-512 under the names that finish.h and vmath.h are written in.
+ * The vectors of AVX-512 (F, BW, VL, DQ) under the names that finish.h, vmath.h and the *_tmpl.h
+ * files are written in.
  */
 #ifndef SDI_KERNEL_X86_VEC_AVX512_H
 #define SDI_KERNEL_X86_VEC_AVX512_H
 
+#include "base/attributes.h"
+
 #include <immintrin.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef __m512 vec;
 enum { VEC = 16 };
@@ -32,9 +36,25 @@ static inline void vec_store(float *to, vec x, int64_t count)
     _mm512_mask_storeu_ps(to, vec_first(count), x);
 }
 
+/* Whole vectors. */
+static inline vec vec_loadu(const float *from)
+{
+    return _mm512_loadu_ps(from);
+}
+
+static inline void vec_storeu(float *to, vec x)
+{
+    _mm512_storeu_ps(to, x);
+}
+
 static inline vec vec_add(vec a, vec b)
 {
     return _mm512_add_ps(a, b);
+}
+
+static inline vec vec_sub(vec a, vec b)
+{
+    return _mm512_sub_ps(a, b);
 }
 
 static inline vec vec_mul(vec a, vec b)
@@ -73,6 +93,58 @@ static inline vec vec_scale(vec x, vec n)
 {
     return _mm512_scalef_ps(x, n);
 }
+
+static inline int vec_any_greater(vec a, vec b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0;
+}
+
+/* Lanes below `shown` become `hidden`; shown may be any number. */
+static inline vec vec_hide_below(vec x, int64_t shown, vec hidden)
+{
+    return _mm512_mask_blend_ps(vec_first(SDI_MAX(shown, 0)), x, hidden);
+}
+
+static inline float vec_sum(vec x)
+{
+    return _mm512_reduce_add_ps(x);
+}
+
+static inline vec vec_load_f16(const uint16_t *from)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)from));
+}
+
+static inline vec vec_load_bf16(const uint16_t *from)
+{
+    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)from));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+
+static inline void vec_store_f16(uint16_t *to, vec x)
+{
+    _mm256_storeu_si256((__m256i *)to, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
+
+#ifdef __AVX512BF16__
+static inline void vec_store_bf16(uint16_t *to, vec x)
+{
+    const __m256bh y = _mm512_cvtneps_pbh(x);
+    memcpy(to, &y, sizeof y);
+}
+#else
+/* Nearest even in whole numbers, so that denormals stay; NaN stays NaN. */
+static inline void vec_store_bf16(uint16_t *to, vec x)
+{
+    const __m512i bits = _mm512_castps_si512(x), high = _mm512_srli_epi32(bits, 16);
+    const __m512i even = _mm512_and_si512(high, _mm512_set1_epi32(1));
+    const __m512i up = _mm512_add_epi32(_mm512_add_epi32(bits, even), _mm512_set1_epi32(0x7fff));
+    const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+    const __m512i quiet = _mm512_or_si512(high, _mm512_set1_epi32(0x40));
+    const __m512i out = _mm512_mask_mov_epi32(_mm512_srli_epi32(up, 16), nan, quiet);
+    _mm256_storeu_si256((__m256i *)to, _mm512_cvtepi32_epi16(out));
+}
+#endif
 
 /* 32 lanes of a GEGLU panel (8 values, 8 gates, twice) as 16 values and 16 gates. */
 static inline void vec_split_geglu(vec low, vec high, vec *values, vec *gates)

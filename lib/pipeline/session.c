@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Plans and the arena of one user of a model.
+ */
+#include "pipeline/session.h"
+
+#include "base/memory.h"
+
+#include <string.h>
+
+static const struct {
+    const char *name;
+    sdi_part part;
+    sdi_network_fn build;
+} networks[SDI_NET_COUNT] = {
+    [SDI_NET_TEXT] = {"text encoder", SDI_PART_TEXT, sdi_clip_text_net},
+    [SDI_NET_UNET] = {"U-Net", SDI_PART_UNET, sdi_unet_net},
+    [SDI_NET_VAE_ENCODER] = {"VAE encoder", SDI_PART_VAE_ENCODER, sdi_vae_encoder_net},
+    [SDI_NET_VAE_DECODER] = {"VAE decoder", SDI_PART_VAE_DECODER, sdi_vae_decoder_net},
+};
+
+void sdi_session_init(sdi_session *session, const sdi_env *env, sdi_model *model, sdi_pool *pool)
+{
+    memset(session, 0, sizeof *session);
+    session->env = *env;
+    session->model = sdi_model_ref(model);
+    session->pool = pool;
+    atomic_init(&session->cancel, 0);
+}
+
+void sdi_session_free(sdi_session *session)
+{
+    for (int i = 0; i < SDI_NET_COUNT; i++)
+        sdi_plan_free(&session->env, session->slots[i].plan);
+    sdi_free(&session->env, session->arena);
+    sdi_model_unref(session->model);
+    memset(session->slots, 0, sizeof session->slots);
+    session->arena = NULL;
+    session->model = NULL;
+}
+
+sdiff_status sdi_session_plan(sdi_session *session, sdi_network network, const void *args,
+                              size_t size, sdi_plan **out)
+{
+    unsigned char key[SDI_ARGS_SIZE] = {0};
+    memcpy(key, args, SDI_MIN(size, sizeof key));
+    *out = NULL;
+    if (size > sizeof key)
+        return sdi_fail(&session->env, SDIFF_ERROR_INTERNAL, "arguments of %zu bytes", size);
+    sdi_weights *weights = sdi_model_weights(session->model, networks[network].part);
+    if (!weights)
+        return sdi_fail(&session->env, SDIFF_ERROR_UNSUPPORTED, "the model '%s' has no %s",
+                        sdi_model_name(session->model), networks[network].name);
+    if (!session->slots[network].plan ||
+        memcmp(session->slots[network].args, key, sizeof key) != 0) {
+        sdi_plan_free(&session->env, session->slots[network].plan);
+        session->slots[network].plan = NULL;
+        SDI_TRY(sdi_plan_new(&session->env, weights, networks[network].build, args,
+                             sdi_pool_size(session->pool), &session->slots[network].plan));
+        memcpy(session->slots[network].args, key, sizeof key);
+    }
+    *out = session->slots[network].plan;
+    return SDIFF_OK;
+}
+
+static uint64_t arena_needed(const sdi_session *session)
+{
+    uint64_t needed = 0;
+    for (int i = 0; i < SDI_NET_COUNT; i++)
+        if (session->slots[i].plan)
+            needed = SDI_MAX(needed, sdi_plan_arena_bytes(session->slots[i].plan));
+    return needed;
+}
+
+uint64_t sdi_session_bytes(const sdi_session *session)
+{
+    uint64_t bytes = arena_needed(session);
+    for (int i = 0; i < SDI_NET_COUNT; i++)
+        if (session->slots[i].plan)
+            bytes += sdi_plan_own_bytes(session->slots[i].plan);
+    return bytes;
+}
+
+sdiff_status sdi_session_reserve(sdi_session *session)
+{
+    const uint64_t needed = arena_needed(session);
+    if (session->arena && session->arena_bytes >= needed)
+        return SDIFF_OK;
+    sdi_free(&session->env, session->arena);
+    session->arena_bytes = 0;
+    session->arena = sdi_alloc(&session->env, needed, 1);
+    if (!session->arena)
+        return sdi_fail(&session->env, SDIFF_ERROR_NO_MEMORY,
+                        "%llu bytes of working memory are needed and cannot be had; a smaller "
+                        "picture needs less",
+                        (unsigned long long)needed);
+    session->arena_bytes = needed;
+    return SDIFF_OK;
+}
+
+static sdi_run run_of(const sdi_session *session)
+{
+    return (sdi_run){.pool = session->pool, .arena = session->arena, .work = session->work,
+                     .work_user = session->work_user, .cancel = &session->cancel};
+}
+
+sdiff_status sdi_session_run(sdi_session *session, sdi_plan *plan, nn_when when)
+{
+    const sdi_run run = run_of(session);
+    return sdi_plan_run(&session->env, plan, when, &run);
+}
+
+sdiff_status sdi_session_get(sdi_session *session, const sdi_plan *plan, const char *name,
+                             float *out)
+{
+    const sdi_run run = run_of(session);
+    return sdi_plan_get(&session->env, plan, name, &run, out);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One user of a model: plans for the sizes in use, one arena that they share, threads, cancel flag.
+ * The networks of a picture run one after the other, so the arena is as large as the largest needs.
+ */
+#ifndef SDI_PIPELINE_SESSION_H
+#define SDI_PIPELINE_SESSION_H
+
+#include "model/model.h"
+#include "nn/plan.h"
+
+typedef enum sdi_network {
+    SDI_NET_TEXT = 0,
+    SDI_NET_UNET,
+    SDI_NET_VAE_ENCODER,
+    SDI_NET_VAE_DECODER,
+    SDI_NET_COUNT
+} sdi_network;
+
+enum { SDI_ARGS_SIZE = 64 };
+
+typedef struct sdi_session {
+    sdi_env env;
+    sdi_model *model; // a reference
+    sdi_pool *pool;   // of the context
+    sdi_tokenizer_variant variant;
+    void *arena;
+    uint64_t arena_bytes;
+    struct {
+        sdi_plan *plan;
+        unsigned char args[SDI_ARGS_SIZE];
+    } slots[SDI_NET_COUNT];
+    atomic_int cancel;
+    sdi_work_fn work; // told of work done; may be NULL
+    void *work_user;
+} sdi_session;
+
+void sdi_session_init(sdi_session *session, const sdi_env *env, sdi_model *model, sdi_pool *pool);
+void sdi_session_free(sdi_session *session);
+
+/* The plan of a network for these arguments (sdi_clip_args, sdi_unet_args, sdi_vae_args; zeroed
+ * before they are filled, since they are compared as bytes): the cached one or a new one. It is
+ * owned by the session and valid until the network is planned with other arguments. */
+sdiff_status sdi_session_plan(sdi_session *session, sdi_network network, const void *args,
+                              size_t size, sdi_plan **out);
+/* Makes the arena large enough for all present plans; refuses with the number of bytes needed. */
+sdiff_status sdi_session_reserve(sdi_session *session);
+uint64_t sdi_session_bytes(const sdi_session *session); // that reserve would hold in all
+
+sdiff_status sdi_session_run(sdi_session *session, sdi_plan *plan, nn_when when);
+sdiff_status sdi_session_get(sdi_session *session, const sdi_plan *plan, const char *name,
+                             float *out);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pictures to latents and back.
+ */
+#ifndef SDI_PIPELINE_VAE_CODE_H
+#define SDI_PIPELINE_VAE_CODE_H
+
+#include "pipeline/session.h"
+
+/* Pixels of a side for each latent; 1 for models without an autoencoder. */
+int32_t sdi_latent_scale(const sdi_model_config *config);
+
+/* image [b, 3, h, w] in [-1, 1] -> mean and log variance (may be NULL), not scaled, not clamped. */
+sdiff_status sdi_vae_encode(sdi_session *session, const float *image, int64_t b, int64_t h,
+                            int64_t w, float *mean, float *logvar);
+/* z [b, c, h, w], divided by the scaling factor -> image in about [-1, 1]. */
+sdiff_status sdi_vae_decode(sdi_session *session, const float *z, int64_t b, int64_t h, int64_t w,
+                            float *image);
+/* Plans the decoder without running it. */
+sdiff_status sdi_vae_plan(sdi_session *session, sdi_network network, int64_t b, int64_t h,
+                          int64_t w, sdi_plan **out);
+
+#endif

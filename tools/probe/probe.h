@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sd-probe: one component of a model on the tensors of a file.
+ */
+#ifndef TOOLS_PROBE_H
+#define TOOLS_PROBE_H
+
+#include "../common.h"
+
+enum { MAX_KEYS = 64 };
+
+typedef struct probe {
+    const char *component, *model_path, *in_path, *out_path, *vocab;
+    sdiff_model_params model_params;
+    sdiff_context *context;
+    sdiff_model *model; // opened by probe_open_model
+    sdiff_tensors *in, *out;
+    const char *keys[2 * MAX_KEYS + 1]; // key, value, …, NULL
+    int key_count;
+    int json;
+} probe;
+
+/* The value of key=value, or `otherwise`. */
+const char *probe_key(const probe *p, const char *key, const char *otherwise);
+/* 0 after a complaint where the value is no such number. */
+int probe_int(const probe *p, const char *key, long long low, long long high, long long *value);
+int probe_real(const probe *p, const char *key, double *value);
+
+/* Each returns an exit code; failures were complained about. */
+int probe_fail(const char *sentence); // wrong usage
+int probe_open_model(probe *p);
+int probe_info(probe *p);
+int probe_tokenize(probe *p);
+int probe_randn(probe *p);
+int probe_component(probe *p); // text, unet, vae-encode, vae-decode …
+int probe_txt2img(probe *p);
+
+#endif

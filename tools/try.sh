@@ -1,0 +1,17 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# From a fresh Debian machine to a picture: installs what is needed, builds, draws a sentence.
+#     tools/try.sh "a gray cat with green eyes on a white background" [picture.png]
+set -eu
+cd "$(dirname "$0")/.."
+
+sentence=${1:-a gray cat with green eyes on a white background}
+picture=${2:-picture.png}
+
+sh tools/packages.sh
+[ -f build/build.ninja ] || { echo "== configuring build/"; meson setup build -Dtests=false; }
+echo "== building"
+ninja -C build
+echo "== drawing: $sentence"
+build/tools/sd-demo -p "$sentence" -o "$picture"
+echo "== done: the picture is $(pwd)/$picture"
