@@ -159,6 +159,8 @@ json_t *sdi_save_vae_config(const sdi_vae_config *c)
     }
     if (json && !c->mid_attention)
         json_object_set_new(json, "mid_block_add_attention", json_false());
+    if (json && c->stem_channels) // a word of this library's own
+        json_object_set_new(json, "stem_channels", json_integer(c->stem_channels));
     if (json && c->shift_factor != 0)
         json_object_set_new(json, "shift_factor", json_real(c->shift_factor));
     return json;

@@ -5,6 +5,7 @@
  */
 #include "model/save_file.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "io/out_file.h"
 #include "io/source.h"
@@ -113,11 +114,9 @@ static sdiff_status write_vae(const folder *f, const char *name)
     if (!f->config.has[SDI_PART_VAE_ENCODER] && !f->config.has[SDI_PART_VAE_DECODER])
         return SDIFF_OK;
     if (f->config.vae.stem_channels)
-        return sdi_fail(f->env, SDIFF_ERROR_UNSUPPORTED,
-                        "the autoencoder of '%s' begins with %d channels and its first level has "
-                        "%d: diffusers' configuration cannot describe that",
-                        sdi_model_name(f->model), (int)f->config.vae.stem_channels,
-                        (int)f->config.vae.block_out_channels[0]);
+        sdi_warn(f->env, "the autoencoder of '%s' begins with %d channels and its first level has "
+                 "%d, which diffusers itself cannot build", sdi_model_name(f->model),
+                 (int)f->config.vae.stem_channels, (int)f->config.vae.block_out_channels[0]);
     if (name[0])
         SDI_TRY(make_part_folder(f, "vae"));
     snprintf(config, sizeof config, "%sconfig.json", name);
@@ -175,22 +174,28 @@ static sdiff_status write_pad(const folder *f)
                                 "pad_token", pad, "unk_token", "<|endoftext|>"));
 }
 
+static sdiff_status copy_tokenizer(const folder *f, const char *place)
+{
+    char *inside = NULL;
+    int found = 0;
+    SDI_TRY(copy_pair(f, place, &found));
+    if (found)
+        return SDIFF_OK;
+    SDI_TRY(sdi_follow_join(f->env, place, "/tokenizer", &inside));
+    const sdiff_status status = copy_pair(f, inside, &found);
+    sdi_free(f->env, inside);
+    return status;
+}
+
 static sdiff_status write_tokenizer(const folder *f)
 {
     const char *place = f->model->tokenizer_place;
-    char *inside = NULL;
-    int found = 0;
-    if (!f->config.has[SDI_PART_TEXT] || !place || !sdi_is_folder(place))
+    if (!f->config.has[SDI_PART_TEXT])
         return SDIFF_OK;
     SDI_TRY(make_part_folder(f, "tokenizer"));
-    SDI_TRY(copy_pair(f, place, &found));
-    if (!found) {
-        SDI_TRY(sdi_follow_join(f->env, place, "/tokenizer", &inside));
-        const sdiff_status status = copy_pair(f, inside, &found);
-        sdi_free(f->env, inside);
-        SDI_TRY(status);
-    }
-    return found ? write_pad(f) : SDIFF_OK;
+    if (place && sdi_is_folder(place))
+        SDI_TRY(copy_tokenizer(f, place));
+    return write_pad(f);
 }
 
 /* ---- together ----------------------------------------------------------------------------------- */
