@@ -12,8 +12,10 @@
 
 /* ---- noise ------------------------------------------------------------------------------------- */
 
-void sdi_noise_init(sdi_noise *noise, const sdiff_generate_params *request, int32_t image)
+void sdi_noise_init(sdi_noise *noise, const sdi_env *env, const sdiff_generate_params *request,
+                    int32_t image)
 {
+    noise->env = env;
     noise->request = request;
     const sdi_rng kind = request->rng == SDIFF_RNG_PHILOX ? SDI_RNG_PHILOX : SDI_RNG_TORCH;
     sdi_random_init(&noise->random, kind, (uint64_t)request->seed + (uint64_t)image);
@@ -23,9 +25,10 @@ static sdiff_status draw(void *user, int64_t index, float *out, size_t count)
 {
     sdi_noise *noise = user;
     const sdiff_generate_params *request = noise->request;
+    if (request->noise && request->noise(request->noise_user, index, out, count))
+        return sdi_fail(noise->env, SDIFF_ERROR_CANCELLED, "cancelled by the noise callback");
     if (request->noise)
-        return request->noise(request->noise_user, index, out, count) ? SDIFF_ERROR_CANCELLED
-                                                                      : SDIFF_OK;
+        return SDIFF_OK;
     sdi_random_normal(&noise->random, out, count);
     return SDIFF_OK;
 }

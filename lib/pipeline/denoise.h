@@ -28,10 +28,12 @@ typedef struct sdi_denoiser {
 /* Draws of one picture: the host's or the generator's, in order. */
 typedef struct sdi_noise {
     sdi_random random;
+    const sdi_env *env; // tells that the host stopped
     const sdiff_generate_params *request;
 } sdi_noise;
 
-void sdi_noise_init(sdi_noise *noise, const sdiff_generate_params *request, int32_t image);
+void sdi_noise_init(sdi_noise *noise, const sdi_env *env, const sdiff_generate_params *request,
+                    int32_t image);
 
 /* Plans the U-Net and allocates the buffers. */
 sdiff_status sdi_denoiser_init(sdi_denoiser *d, sdi_session *session,

@@ -152,7 +152,7 @@ static sdiff_status make_picture(generation *g, int32_t image)
     const size_t count = (size_t)(d->c * d->h * d->w);
     const sdiff_generate_params *r = g->request;
     sdi_noise noise;
-    sdi_noise_init(&noise, r, image);
+    sdi_noise_init(&noise, &g->session->env, r, image);
     sdi_random_normal(&noise.random, d->latents, count);
     if (r->init_latents) // the draws that follow are the same as without
         memcpy(d->latents, r->init_latents + (size_t)image * count, count * sizeof(float));
@@ -173,7 +173,7 @@ static sdiff_status make_picture(generation *g, int32_t image)
 static sdiff_status count_evaluations(generation *g, int32_t *evaluations)
 {
     sdi_noise noise;
-    sdi_noise_init(&noise, g->request, 0);
+    sdi_noise_init(&noise, &g->session->env, g->request, 0);
     sdi_sampler *sampler = NULL;
     SDI_TRY(sdi_denoiser_sampler(&g->denoiser, &noise, &sampler));
     *evaluations = sdi_sampler_evaluations(sampler);
