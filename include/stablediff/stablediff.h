@@ -53,6 +53,7 @@
 #include "image.h"
 #include "model.h"
 #include "pipeline.h"
+#include "prompt.h"
 #include "sampler.h"
 #include "status.h"
 #include "tokenizer.h"

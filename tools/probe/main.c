@@ -17,6 +17,10 @@ static const char usage[] =
     "  info        what the model is (--json: as JSON)\n"
     "  tokenize    prompt=\"…\" or prompts=FILE (a JSON string a line): ids as JSON arrays;\n"
     "              padded=1: the 77 ids fed to the model; variant=hf_fast|hf_slow|openai\n"
+    "  prompt      prompt= or prompts=FILE, steps=20 backtrack=20: weights, chunks, schedules as JSON\n"
+    "  sampler     a sampler on the stand-in model 0.7 s cos(t/200) + 0.1 sin(3 s): in x (standard\n"
+    "              normal), noise.N; out traj.N, out; sampler= schedule= steps= prediction=\n"
+    "              spacing= eta= strength=\n"
     "  text        in input_ids [b,77]; out hidden_states.N, last_hidden_state, context;\n"
     "              clip_skip=N\n"
     "  unet        in sample, timestep, context [, down_residual.N, mid_residual]; out out\n"
@@ -243,8 +247,10 @@ static const struct {
 } components[] = {
     {"info", probe_info, 0, 0},
     {"tokenize", probe_tokenize, 0, 0},
+    {"prompt", probe_tokenize, 0, 0},
     {"convert", probe_convert, 0, 0},
     {"randn", probe_randn, 0, 1},
+    {"sampler", probe_sampler, 1, 1},
     {"text", probe_component, 1, 1},
     {"unet", probe_component, 1, 1},
     {"vae-encode", probe_component, 1, 1},
