@@ -35,6 +35,7 @@ typedef struct job {
     const sdi_attention *a;
     int64_t pitch; // of rows of K and V, floats
     int64_t rows;  // of O: d rounded up to whole tiles
+    sdi_dtype operand; // SDI_BF16: q, k and v are rounded to it
     size_t scratch;
 } job;
 
@@ -58,9 +59,9 @@ static int64_t rounded(int64_t n, int64_t multiple)
     return (n + multiple - 1) / multiple * multiple;
 }
 
-static job job_of(const sdi_exec *exec, const sdi_attention *a)
+static job job_of(const sdi_exec *exec, const sdi_attention *a, sdi_dtype operand)
 {
-    job j = {exec, a, 0, rounded(a->d, TILE_ROWS), 0};
+    job j = {exec, a, 0, rounded(a->d, TILE_ROWS), operand, 0};
     j.pitch = (rounded(j.rows, 16) / 16 | 1) * 16;
     const int64_t floats = (2 * KEYS + 8) * j.pitch + STRIPS * STRIP * (a->d + j.rows) +
                            KEYS * STRIP;
@@ -80,6 +81,15 @@ static workspace workspace_of(const job *j, int32_t worker)
     return w;
 }
 
+static void round_operands(float *x, int64_t count)
+{
+    for (int64_t i = 0; i < count; i += VEC) {
+        uint16_t narrow[VEC];
+        vec_store_bf16(narrow, vec_loadu(x + i));
+        vec_storeu(x + i, vec_load_bf16(narrow));
+    }
+}
+
 /* Copies rows of one head, with zeros from d to the pitch. */
 static void copy_rows(const job *j, const sdi_mat *from, int64_t row0, int64_t count,
                       int64_t column0, float *to)
@@ -88,6 +98,8 @@ static void copy_rows(const job *j, const sdi_mat *from, int64_t row0, int64_t c
         elements_widen(to, elements_at(from, row0 + i, column0), from->type, j->a->d);
         for (int64_t c = j->a->d; c < j->pitch; c++)
             to[c] = 0;
+        if (j->operand == SDI_BF16 && from->type != SDI_BF16)
+            round_operands(to, j->pitch);
     }
 }
 
@@ -315,9 +327,9 @@ static void attention_piece(void *argument, int64_t index, int32_t worker)
     fpu_leave(callers);
 }
 
-static void attention(const sdi_exec *exec, const sdi_attention *a)
+static void attention(const sdi_exec *exec, const sdi_attention *a, sdi_dtype operand)
 {
-    job j = job_of(exec, a);
+    job j = job_of(exec, a, operand);
     const int64_t count = a->b * a->heads * sdi_pieces(a->tq, STRIPS * STRIP);
     const double work = (double)(a->b * a->heads * a->tq) * (double)(a->tk * a->d) / 4;
     sdi_parallel_work(exec, count, work, attention_piece, &j);
@@ -325,5 +337,5 @@ static void attention(const sdi_exec *exec, const sdi_attention *a)
 
 static size_t attention_scratch(const sdi_attention *a, int32_t workers)
 {
-    return job_of(NULL, a).scratch * (size_t)workers;
+    return job_of(NULL, a, SDI_F32).scratch * (size_t)workers;
 }

@@ -88,6 +88,12 @@ static inline vec vec_round(vec x)
     return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
+/* x * 2^n, n whole and at least -127, where it is 0 (with denormals off). */
+static inline vec vec_scale_down(vec x, vec n)
+{
+    return _mm512_scalef_ps(x, n);
+}
+
 /* x * 2^n, n whole and small enough that the result is a normal number. */
 static inline vec vec_scale(vec x, vec n)
 {
@@ -108,6 +114,30 @@ static inline vec vec_hide_below(vec x, int64_t shown, vec hidden)
 static inline float vec_sum(vec x)
 {
     return _mm512_reduce_add_ps(x);
+}
+
+/* As many doubles, for long sums. */
+typedef struct vec_wide {
+    __m512d low, high;
+} vec_wide;
+
+static inline vec_wide vec_wide_load(const double *from)
+{
+    return (vec_wide){_mm512_loadu_pd(from), _mm512_loadu_pd(from + 8)};
+}
+
+static inline void vec_wide_store(double *to, vec_wide x)
+{
+    _mm512_storeu_pd(to, x.low);
+    _mm512_storeu_pd(to + 8, x.high);
+}
+
+static inline vec_wide vec_wide_add(vec_wide sum, vec x)
+{
+    return (vec_wide){
+        _mm512_add_pd(sum.low, _mm512_cvtps_pd(_mm512_castps512_ps256(x))),
+        _mm512_add_pd(sum.high, _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1))),
+    };
 }
 
 static inline vec vec_load_f16(const uint16_t *from)
