@@ -91,10 +91,18 @@ static inline vec vec_round(vec x)
     return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
-/* x * 2^n, n whole and at least -127, where it is 0. */
-static inline vec vec_scale_down(vec x, vec n)
+/* x - floor(x) of x <= 0; `whole` is what vec_scale_down takes for floor(x). */
+static inline vec vec_fraction(vec x, vec *whole)
 {
-    const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+    x = vec_max(vec_set(-127), x);
+    *whole = _mm256_floor_ps(x);
+    return vec_sub(x, *whole);
+}
+
+/* x * 2^whole; 0 for -127. */
+static inline vec vec_scale_down(vec x, vec whole)
+{
+    const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(whole), _mm256_set1_epi32(127));
     return _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
 }
 

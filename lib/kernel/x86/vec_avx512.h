@@ -88,10 +88,17 @@ static inline vec vec_round(vec x)
     return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
-/* x * 2^n, n whole and at least -127, where it is 0 (with denormals off). */
-static inline vec vec_scale_down(vec x, vec n)
+/* x - floor(x) of x <= 0; `whole` is what vec_scale_down takes for floor(x). */
+static inline vec vec_fraction(vec x, vec *whole)
 {
-    return _mm512_scalef_ps(x, n);
+    *whole = x; // scalef takes the floor itself
+    return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF);
+}
+
+/* x * 2^whole; 0 below 2^-126, denormals being off. */
+static inline vec vec_scale_down(vec x, vec whole)
+{
+    return _mm512_scalef_ps(x, whole);
 }
 
 /* x * 2^n, n whole and small enough that the result is a normal number. */
