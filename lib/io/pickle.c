@@ -86,7 +86,7 @@ sdiff_status sdi_pickle_pop_mark(sdi_machine *m, sdi_value ***values, uint64_t *
     if (m->mark_count == 0)
         return sdi_pickle_fail(m, "a mark is needed and none was set");
     const uint64_t floor = m->marks[--m->mark_count];
-    *values = m->stack + floor;
+    *values = m->stack ? m->stack + floor : NULL; // no stack before the first push
     *count = m->depth - floor;
     m->depth = floor;
     return SDIFF_OK;

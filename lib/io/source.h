@@ -35,6 +35,11 @@ sdiff_status sdi_source_read(const sdi_env *env, sdi_source *source, uint64_t of
 sdiff_status sdi_source_view(const sdi_env *env, sdi_source *source, uint64_t offset, uint64_t size,
                              const unsigned char **bytes, void **owned);
 
+/* A mapped range is about to be read as a whole, or will not be needed soon: its pages then no
+ * longer count as the process's memory, and come back when they are touched. */
+void sdi_source_expect(const sdi_source *source, uint64_t offset, uint64_t size);
+void sdi_source_release(const sdi_source *source, uint64_t offset, uint64_t size);
+
 /* The whole of a small file (JSON, vocabulary) in a fresh block with a NUL behind it; refused with
  * SDIFF_ERROR_LIMIT above `limit` bytes. */
 sdiff_status sdi_read_small_file(const sdi_env *env, const char *path, uint64_t limit, char **text,

@@ -47,6 +47,11 @@ const char *sdi_tensor_file_metadata(const sdi_tensor_file *file, const char *ke
 sdiff_status sdi_tensor_file_data(const sdi_env *env, sdi_tensor_file *file, int32_t index,
                                   const void **data, void **owned);
 
+/* Before and after reading a large tensor once: its pages are fetched together, and do not stay in
+ * the process's memory. Mapped files only; anything else is left as it is. */
+void sdi_tensor_file_expect(const sdi_tensor_file *file, int32_t index);
+void sdi_tensor_file_release(const sdi_tensor_file *file, int32_t index);
+
 /* Writing: safetensors, to a temporary name beside path, then renamed. Tensors keep their order.
  * metadata is a list key, value, …, NULL; it may be NULL. */
 typedef struct sdi_tensor_out {
@@ -60,5 +65,17 @@ typedef struct sdi_tensor_out {
 sdiff_status sdi_safetensors_write(const sdi_env *env, const char *path,
                                    const sdi_tensor_out *tensors, int32_t count,
                                    const char *const *metadata);
+
+/* The same for values that are made one tensor at a time: names and shapes first (data is not
+ * looked at), then the bytes of each tensor in that order, in parts of any size. End puts the file
+ * in its place and refuses one with bytes missing; both end and abandon end the writer's life. */
+typedef struct sdi_safetensors_writer sdi_safetensors_writer;
+sdiff_status sdi_safetensors_begin(const sdi_env *env, const char *path,
+                                   const sdi_tensor_out *tensors, int32_t count,
+                                   const char *const *metadata, sdi_safetensors_writer **out);
+sdiff_status sdi_safetensors_append(const sdi_env *env, sdi_safetensors_writer *writer,
+                                    const void *bytes, uint64_t size);
+sdiff_status sdi_safetensors_end(const sdi_env *env, sdi_safetensors_writer *writer);
+void sdi_safetensors_abandon(const sdi_env *env, sdi_safetensors_writer *writer); // NULL is allowed
 
 #endif

@@ -44,11 +44,13 @@ static sdiff_status bind_one(const sdi_env *env, filling *f, int32_t param)
     const void *data = NULL;
     void *owned = NULL;
     const sdi_tensor_ref *ref = &f->part->refs[param];
+    sdi_tensor_file_expect(ref->file, ref->index);
     SDI_TRY(sdi_ref_data(env, ref, &data, &owned));
     const sdiff_status status =
         sdi_weights_bind(&f->inner, &f->part->weights, param, data,
                          sdi_tensor_file_info(ref->file, ref->index)->dtype);
     sdi_free(env, owned);
+    sdi_tensor_file_release(ref->file, ref->index); // packed: not needed twice
     return status;
 }
 
@@ -65,7 +67,7 @@ static void run_task(void *argument, int64_t index, int32_t worker)
     }
 }
 
-/* ---- the order of work ------------------------------------------------------------------------- */
+/* ---- the order of work ----------------------------------------------------------------------- */
 
 static int by_size(const void *a, const void *b)
 {

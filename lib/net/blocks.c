@@ -130,8 +130,7 @@ nn_tensor sdi_net_attention(sdi_nn *n, nn_tensor x, int32_t heads, int32_t group
     return nn_map(n, y, x->h, x->w);
 }
 
-nn_tensor sdi_net_downsample(sdi_nn *n, const char *name, nn_tensor x, int64_t out,
-                             int32_t padding)
+nn_tensor sdi_net_downsample(sdi_nn *n, const char *name, nn_tensor x, int64_t out, int32_t padding)
 {
     const nn_conv_options options = {.kernel = 3,
                                      .stride = 2,

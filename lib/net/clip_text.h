@@ -12,7 +12,8 @@ typedef struct sdi_clip_config {
     int32_t vocab_size, hidden_size, intermediate_size, layers, heads, positions; // positions 77
     sdi_act act;        // QUICK_GELU (ViT-L/14) or GELU (OpenCLIP)
     float eps;          // 1e-5
-    int32_t penultimate; // the context is final_norm(hidden state before the last layer): SD 2.x single files
+    int32_t penultimate; // the context is final_norm(state before the last layer): SD 2.x files
+                         // that hold all 24 layers
     int32_t pad_token;   // 49407 (SD1), 0 (SD2)
     int32_t bos_token, eos_token;
 } sdi_clip_config;

@@ -126,7 +126,7 @@ static nn_tensor backbone(sdi_nn *n, const sdi_dpt_args *a, nn_tensor x, nn_tens
     return x; // [n, h/16, w/16, c]
 }
 
-/* ---- vision transformer ----------------------------------------------------------------------- */
+/* ---- vision transformer -------------------------------------------------------------------- */
 
 /* The position table for h x w tokens: the class token's as it is, the grid resized. */
 static nn_tensor positions(sdi_nn *n, const sdi_dpt_config *config, int64_t h, int64_t w)
@@ -186,7 +186,7 @@ static void encoder(sdi_nn *n, const sdi_dpt_args *a, nn_tensor x, nn_tensor tap
     }
 }
 
-/* ---- neck ------------------------------------------------------------------------------------- */
+/* ---- neck ---------------------------------------------------------------------------------- */
 
 /* Readout "project": each token hears the class token, then the tokens become a map of h x w. */
 static nn_tensor reassemble(sdi_nn *n, const sdi_dpt_config *config, int32_t index, nn_tensor x,
@@ -208,12 +208,8 @@ static nn_tensor reassemble(sdi_nn *n, const sdi_dpt_config *config, int32_t ind
 /* DPTPreActResidualLayer: x + conv(relu(conv(relu x))). */
 static nn_tensor residual_unit(sdi_nn *n, const char *name, nn_tensor x)
 {
-    const nn_conv_options second = {.kernel = 3,
-                                    .pad_top = 1,
-                                    .pad_left = 1,
-                                    .pad_bottom = 1,
-                                    .pad_right = 1,
-                                    .residual = x};
+    const nn_conv_options second = {
+        .kernel = 3, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1, .residual = x};
     nn_enter(n, "%s", name);
     nn_tensor y = nn_conv2d(n, "convolution1", nn_act(n, x, SDI_ACT_RELU), x->c, 3);
     y = nn_conv2d_with(n, "convolution2", nn_act(n, y, SDI_ACT_RELU), x->c, &second);
@@ -252,7 +248,7 @@ static nn_tensor neck(sdi_nn *n, const sdi_dpt_args *a, nn_tensor *features)
     return x; // [n, h/2, w/2, c]
 }
 
-/* ---- all of it -------------------------------------------------------------------------------- */
+/* ---- all of it ----------------------------------------------------------------------------- */
 
 void sdi_dpt_net(sdi_nn *n, const void *args)
 {

@@ -50,7 +50,8 @@ static nn_tensor tiny_blocks(sdi_nn *n, nn_tensor x, int32_t count, int64_t out,
     return x;
 }
 
-/* The next convolution of the list: halves the size (stride 2), doubles it (scale 2) or keeps it. */
+/* The next convolution of the list: halves the size (stride 2), doubles it (scale 2) or keeps it.
+ */
 static nn_tensor next_conv(sdi_nn *n, nn_tensor x, int64_t out, int32_t stride, int32_t scale,
                            int32_t *index)
 {

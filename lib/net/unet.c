@@ -26,7 +26,8 @@
  *   hint -> conv_in, silu, blocks x { conv, silu, conv stride 2, silu }, conv_out -> + conv_in's
  *   skip N -> controlnet_down_blocks.N -> down.N          middle -> controlnet_mid_block -> mid
  *
- * Sizes: n images of h x w pixels (of latents) with c channels; b = n rows of t tokens of d numbers.
+ * Sizes: n images of h x w pixels (of latents) with c channels; b = n rows of t tokens of d
+ * numbers.
  */
 #include "net/unet.h"
 
@@ -103,10 +104,8 @@ static nn_tensor time_embedding(unet *u)
 
 static nn_tensor resnet(unet *u, nn_tensor x, int64_t out)
 {
-    const sdi_resnet block = {.out = out,
-                              .groups = u->config->norm_groups,
-                              .eps = u->config->norm_eps,
-                              .time = u->time};
+    const sdi_resnet block = {
+        .out = out, .groups = u->config->norm_groups, .eps = u->config->norm_eps, .time = u->time};
     return sdi_net_resnet(u->n, x, &block);
 }
 
@@ -244,9 +243,9 @@ static nn_tensor add_residuals(unet *u, nn_tensor middle)
         snprintf(name, sizeof name, "down_residual.%d", (int)i);
         u->skips[i] = nn_add(u->n, x, nn_input_map(u->n, name, x->n, x->c, x->h, x->w, NN_EACH));
     }
-    return nn_add(u->n, middle,
-                  nn_input_map(u->n, "mid_residual", middle->n, middle->c, middle->h, middle->w,
-                               NN_EACH));
+    return nn_add(
+        u->n, middle,
+        nn_input_map(u->n, "mid_residual", middle->n, middle->c, middle->h, middle->w, NN_EACH));
 }
 
 void sdi_unet_net(sdi_nn *n, const void *args)
@@ -272,8 +271,8 @@ static nn_tensor hint_network(unet *u)
     const sdi_unet_config *c = u->config;
     const int64_t scale = (int64_t)1 << (c->hint_levels - 1);
     sdi_nn *n = u->n;
-    nn_tensor x = nn_input_map(n, "hint", u->args->b, c->conditioning_channels,
-                               u->args->h * scale, u->args->w * scale, NN_ONCE);
+    nn_tensor x = nn_input_map(n, "hint", u->args->b, c->conditioning_channels, u->args->h * scale,
+                               u->args->w * scale, NN_ONCE);
     nn_enter(n, "controlnet_cond_embedding");
     x = nn_act(n, nn_conv2d(n, "conv_in", x, c->hint_channels[0], 3), SDI_ACT_SILU);
     nn_enter(n, "blocks");

@@ -36,7 +36,7 @@ nn_tensor nn_parameter(sdi_nn *n, const char *name, int64_t t, int64_t d)
     return nn_append(n, name, op);
 }
 
-/* ---- rows ------------------------------------------------------------------------------------- */
+/* ---- rows ---------------------------------------------------------------------------------- */
 
 static void pick(const sdi_exec *exec, const nn_op *op, const sdi_mat *data)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * From a request to pictures: text, reverse diffusion, decoding. All memory is planned first.
+ * From a request to pictures: text, start, reverse diffusion, decoding. All memory is planned first.
  */
 #include "pipeline/generate.h"
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "pipeline/mask.h"
 #include "pipeline/progress.h"
-#include "pipeline/text_encode.h"
-#include "pipeline/vae_code.h"
+#include "pipeline/start.h"
 
 #include <math.h>
 #include <string.h>
@@ -27,8 +27,10 @@ typedef struct generation {
     const sdi_model_config *config;
     sdi_schedule_config schedule;
     sdi_denoiser denoiser;
-    sdi_plan *text, *decoder;
-    float *contexts; // [2, positions, hidden]: negative, prompt
+    sdi_start start;
+    sdi_plan *decoder;
+    sdi_text_request text;
+    sdi_conditioning conditioning;
     sdi_progress progress;
     sdi_pictures *out;
 } generation;
@@ -40,14 +42,27 @@ static int has_text(const generation *g)
 
 /* ---- planning ---------------------------------------------------------------------------------- */
 
+static sdiff_status read_prompts(generation *g)
+{
+    const sdiff_generate_params *r = g->request;
+    g->text = (sdi_text_request){.prompt = r->prompt ? r->prompt : "",
+                                 .negative = r->negative_prompt ? r->negative_prompt : "",
+                                 .steps = r->steps,
+                                 .clip_skip = r->clip_skip,
+                                 .emphasis = r->emphasis};
+    return sdi_conditioning_read(&g->conditioning, g->session, &g->text);
+}
+
 static sdiff_status plan(generation *g)
 {
     const sdiff_generate_params *r = g->request;
     const int32_t scale = sdi_latent_scale(g->config);
-    SDI_TRY(sdi_denoiser_init(&g->denoiser, g->session, r, &g->schedule,
-                              r->height / scale, r->width / scale));
     if (has_text(g))
-        SDI_TRY(sdi_text_plan(g->session, 2, r->clip_skip, &g->text));
+        SDI_TRY(read_prompts(g));
+    SDI_TRY(sdi_denoiser_init(&g->denoiser, g->session, r, &g->schedule,
+                              has_text(g) ? &g->conditioning : NULL, r->height / scale,
+                              r->width / scale, 0));
+    SDI_TRY(sdi_start_plan(&g->start, &g->denoiser));
     if (g->config->has[SDI_PART_VAE_DECODER] && !r->no_decode)
         SDI_TRY(sdi_vae_plan(g->session, SDI_NET_VAE_DECODER, 1, g->denoiser.h, g->denoiser.w,
                              &g->decoder));
@@ -60,9 +75,9 @@ static double total_work(const generation *g, int32_t evaluations)
     double each = sdi_plan_flops(unet, NN_EACH) * evaluations;
     if (g->decoder)
         each += sdi_plan_flops(g->decoder, NN_EACH);
-    double once = sdi_plan_flops(unet, NN_ONCE);
-    if (g->text)
-        once += sdi_plan_flops(g->text, NN_ONCE) + sdi_plan_flops(g->text, NN_EACH);
+    double once = sdi_plan_flops(unet, NN_ONCE) + sdi_start_work(&g->start);
+    if (has_text(g))
+        once += sdi_conditioning_work(&g->conditioning);
     return once + each * g->request->batch_count;
 }
 
@@ -81,7 +96,7 @@ static sdiff_status allocate_results(generation *g)
     p->width = g->request->width;
     p->decoded = !g->request->no_decode;
     const uint64_t count = (uint64_t)p->count;
-    p->latents = sdi_alloc(env, count, (uint64_t)(d->c * d->h * d->w) * sizeof(float));
+    p->latents = sdi_alloc(env, count, sdi_denoiser_count(d) * sizeof(float));
     if (!p->latents)
         return SDIFF_ERROR_NO_MEMORY;
     if (p->decoded) {
@@ -95,25 +110,6 @@ static sdiff_status allocate_results(generation *g)
 
 /* ---- the stages ------------------------------------------------------------------------------------ */
 
-static sdiff_status encode_prompts(generation *g)
-{
-    const sdi_clip_config *clip = &g->config->clip;
-    const sdi_env *env = &g->session->env;
-    const uint64_t tokens = (uint64_t)clip->positions;
-    const char *prompts[2] = {g->request->negative_prompt, g->request->prompt};
-    if (!has_text(g))
-        return sdi_denoiser_set_context(&g->denoiser, NULL);
-    int32_t *ids = sdi_alloc(env, 2 * tokens, sizeof *ids);
-    g->contexts = sdi_alloc(env, 2 * tokens, (uint64_t)clip->hidden_size * sizeof(float));
-    sdiff_status status = ids && g->contexts ? SDIFF_OK : SDIFF_ERROR_NO_MEMORY;
-    for (int i = 0; i < 2 && status == SDIFF_OK; i++)
-        status = sdi_prompt_ids(g->session, prompts[i] ? prompts[i] : "", ids + i * clip->positions);
-    if (status == SDIFF_OK)
-        status = sdi_text_run(g->session, g->text, ids, g->contexts);
-    sdi_free(env, ids);
-    return status == SDIFF_OK ? sdi_denoiser_set_context(&g->denoiser, g->contexts) : status;
-}
-
 /* [-1, 1] as the decoder gives it to [0, 1]. NaN becomes black rather than an undefined byte. */
 static void to_unit_range(float *pixels, size_t count)
 {
@@ -123,41 +119,53 @@ static void to_unit_range(float *pixels, size_t count)
     }
 }
 
-static sdiff_status decode(generation *g, int32_t image)
+/* A model of pixels has made them already, of three colours or gray. */
+static void copy_pixels(const sdi_denoiser *d, float *out)
 {
+    const size_t plane = (size_t)(d->h * d->w);
+    for (size_t i = 0; i < 3; i++)
+        memcpy(out + i * plane, d->latents + (d->c == 1 ? 0 : i) * plane, plane * sizeof *out);
+}
+
+static sdiff_status run_decoder(const generation *g, float *out)
+{
+    const sdi_vae_config *vae = &g->config->vae;
     const sdi_denoiser *d = &g->denoiser;
-    const size_t latents = (size_t)(d->c * d->h * d->w);
-    const size_t pixels = 3 * (size_t)g->out->height * (size_t)g->out->width;
-    float *out = g->out->pixels + (size_t)image * pixels;
+    float *z = d->output; // no longer needed
+    for (size_t i = 0; i < (size_t)sdi_denoiser_count(d); i++)
+        z[i] = (float)(d->latents[i] / vae->scaling_factor + vae->shift_factor);
+    SDI_TRY(sdi_plan_set(&g->session->env, g->decoder, "z", z));
+    SDI_TRY(sdi_session_run(g->session, g->decoder, NN_EACH));
+    return sdi_session_get(g->session, g->decoder, "image", out);
+}
+
+static sdiff_status decode(const generation *g, int32_t image)
+{
+    const sdiff_generate_params *r = g->request;
+    const int64_t pixels = (int64_t)r->height * r->width;
+    float *out = g->out->pixels + (size_t)image * 3 * (size_t)pixels;
     if (!g->out->decoded)
         return SDIFF_OK;
-    if (g->decoder) {
-        const sdi_vae_config *vae = &g->config->vae;
-        float *z = d->output; // no longer needed
-        for (size_t i = 0; i < latents; i++)
-            z[i] = (float)(d->latents[i] / vae->scaling_factor + vae->shift_factor);
-        SDI_TRY(sdi_plan_set(&g->session->env, g->decoder, "z", z));
-        SDI_TRY(sdi_session_run(g->session, g->decoder, NN_EACH));
-        SDI_TRY(sdi_session_get(g->session, g->decoder, "image", out));
-    } else { // a model of pixels
-        memcpy(out, d->latents, pixels * sizeof(float));
-    }
-    to_unit_range(out, pixels);
+    if (g->decoder)
+        SDI_TRY(run_decoder(g, out));
+    else
+        copy_pixels(&g->denoiser, out);
+    to_unit_range(out, 3 * (size_t)pixels);
+    if (r->mask && r->keep_unmasked)
+        sdi_mask_put_back(r->image, r->mask, pixels, out);
     return SDIFF_OK;
 }
 
 static sdiff_status make_picture(generation *g, int32_t image)
 {
     sdi_denoiser *d = &g->denoiser;
-    const size_t count = (size_t)(d->c * d->h * d->w);
-    const sdiff_generate_params *r = g->request;
+    const size_t count = (size_t)sdi_denoiser_count(d);
     sdi_noise noise;
-    sdi_noise_init(&noise, &g->session->env, r, image);
-    sdi_random_normal(&noise.random, d->latents, count);
-    if (r->init_latents) // the draws that follow are the same as without
-        memcpy(d->latents, r->init_latents + (size_t)image * count, count * sizeof(float));
+    sdi_noise_init(&noise, &g->session->env, g->request, image);
+    SDI_TRY(sdi_start_draw(&g->start, &noise, image));
     sdi_sampler *sampler = NULL;
     SDI_TRY(sdi_denoiser_sampler(d, &noise, &sampler));
+    sdi_start_place(&g->start, sampler);
     g->progress.state.phase = 1;
     g->progress.state.image = image;
     g->progress.state.steps = sdi_sampler_steps(sampler);
@@ -197,7 +205,9 @@ static sdiff_status run(generation *g)
     sdi_info(&g->session->env, "%llu bytes of working memory, %.0f GFLOP a step",
              (unsigned long long)sdi_session_bytes(g->session),
              sdi_plan_flops(g->denoiser.unet, NN_EACH) * 1e-9);
-    SDI_TRY(encode_prompts(g));
+    if (has_text(g))
+        SDI_TRY(sdi_conditioning_encode(&g->conditioning, &g->text));
+    SDI_TRY(sdi_start_prepare(&g->start));
     for (int32_t i = 0; i < g->request->batch_count; i++)
         SDI_TRY(make_picture(g, i));
     if (sdi_progress_finish(&g->progress))
@@ -223,7 +233,9 @@ sdiff_status sdi_generate_memory(sdi_session *session, const sdiff_generate_para
 {
     generation g;
     generation_init(&g, session, request);
-    SDI_TRY(plan(&g));
+    const sdiff_status status = plan(&g);
+    sdi_conditioning_free(&g.conditioning);
+    SDI_TRY(status);
     const uint64_t pictures =
         3 * (uint64_t)request->height * (uint64_t)request->width * (uint64_t)request->batch_count;
     *bytes = sdi_session_bytes(session) + pictures * sizeof(float);
@@ -238,7 +250,8 @@ sdiff_status sdi_generate(sdi_session *session, const sdiff_generate_params *req
     g.out = out;
     const sdiff_status status = run(&g);
     session->work = NULL;
-    sdi_free(&session->env, g.contexts);
+    sdi_conditioning_free(&g.conditioning);
+    sdi_start_free(&g.start); // refers to the denoiser
     sdi_denoiser_free(&g.denoiser);
     if (status != SDIFF_OK)
         sdi_pictures_free(&session->env, out);

@@ -41,3 +41,26 @@ void sdi_guidance_combine(const float *negative, const float *prompt, double sca
     for (size_t i = 0; i < count; i++)
         out[i] = (float)(out[i] * factor);
 }
+
+/* v = alpha * noise - beta * x0 (Salimans & Ho 2022), so noise = beta * x + alpha * v. */
+void sdi_prediction_to_noise(sdi_prediction prediction, const float *sample, double alpha,
+                             double beta, size_t count, float *output)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (prediction == SDI_PREDICT_V)
+            output[i] = (float)(beta * sample[i] + alpha * output[i]);
+        else if (prediction == SDI_PREDICT_SAMPLE)
+            output[i] = (float)((sample[i] - alpha * output[i]) / beta);
+    }
+}
+
+void sdi_noise_to_prediction(sdi_prediction prediction, const float *sample, double alpha,
+                             double beta, size_t count, float *output)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (prediction == SDI_PREDICT_V)
+            output[i] = (float)((output[i] - beta * sample[i]) / alpha);
+        else if (prediction == SDI_PREDICT_SAMPLE)
+            output[i] = (float)((sample[i] - beta * output[i]) / alpha);
+    }
+}

@@ -1,19 +1,27 @@
 /* SPDX-License-Identifier: MIT
  *
- * From prompts to what cross-attention is given.
+ * The text encoder on rows of 77 ids, any number of them, with vectors of textual inversions put
+ * in the place of token embeddings.
  */
 #ifndef SDI_PIPELINE_TEXT_ENCODE_H
 #define SDI_PIPELINE_TEXT_ENCODE_H
 
 #include "pipeline/session.h"
 
-/* The ids of a prompt as they are fed to the model: [77], cut with a warning, padded per model. */
-sdiff_status sdi_prompt_ids(sdi_session *session, const char *prompt, int32_t *ids);
+/* `count` vectors of the model's width replace the token embeddings of a row from `offset` on. */
+typedef struct sdi_vectors_at {
+    int32_t row, offset, count;
+    const float *vectors; // [count, width]
+} sdi_vectors_at;
 
-/* Plans the text encoder for `b` rows of ids. */
-sdiff_status sdi_text_plan(sdi_session *session, int64_t b, int32_t clip_skip, sdi_plan **out);
-/* Contexts [b, positions, hidden] of ids [b, positions]; the plan and arena must be there. */
-sdiff_status sdi_text_run(sdi_session *session, sdi_plan *plan, const int32_t *ids,
-                          float *context);
+/* Plans the encoder for `rows` rows, so that its memory can be reserved. */
+sdiff_status sdi_text_plan(sdi_session *session, int32_t rows, int32_t clip_skip, int with_vectors,
+                           sdi_plan **out);
+/* Contexts [rows, positions, width] of ids [rows, positions]. Reserves what is missing. */
+sdiff_status sdi_text_run(sdi_session *session, int32_t clip_skip, const int32_t *ids,
+                          int32_t rows, const sdi_vectors_at *vectors, int32_t vector_count,
+                          float *contexts);
+/* Floating-point operations of that. */
+double sdi_text_work(const sdi_plan *plan, int32_t rows);
 
 #endif

@@ -11,7 +11,8 @@
 #include <string.h>
 
 static const char *const schedule_names[SDI_SCHEDULE_KINDS] = {
-    "default", "karras", "exponential", "polyexponential", "sgm_uniform", "simple", "beta", "ays"};
+    "default", "karras", "exponential", "polyexponential", "sgm_uniform",
+    "simple",  "beta",   "ays",         "time_uniform"};
 
 const char *sdi_sampler_schedule_at(int32_t index)
 {
@@ -135,9 +136,10 @@ static void fill_from_sigmas(const sdi_sampler_params *params, const sdi_sigma_t
         sdi_sigmas_fill(table, kind, &range, n, levels->sigmas);
         levels->steps = drop_repeated(levels->sigmas, n);
     }
+    const int whole = is_dpm_family(family) && kind != SDI_SCHEDULE_TIME_UNIFORM;
     for (int32_t i = 0; i < levels->steps; i++) {
         const double t = sdi_sigma_to_timestep(table, levels->sigmas[i]);
-        levels->timesteps[i] = is_dpm_family(family) ? rint(t) : t;
+        levels->timesteps[i] = whole ? rint(t) : t;
     }
 }
 

@@ -107,6 +107,7 @@ void sdi_plan_ddim(sdi_plan *plan);
 void sdi_plan_ddpm(sdi_plan *plan);
 void sdi_plan_pndm(sdi_plan *plan);
 void sdi_plan_lcm(sdi_plan *plan);
+void sdi_plan_k_lcm(sdi_plan *plan);
 void sdi_plan_tcd(sdi_plan *plan);
 void sdi_plan_euler(sdi_plan *plan);
 void sdi_plan_euler_a(sdi_plan *plan);

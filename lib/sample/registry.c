@@ -50,6 +50,7 @@ static const sdi_sampler_entry entries[] = {
      1},
     {"k_dpmpp_3m_sde", sdi_plan_dpmpp_3m_sde, SDI_FAMILY_K, SDI_FINAL_ZERO, 3, 0, 1},
     {"dpmpp_3m_sde", sdi_plan_dpmpp_3m_sde, SDI_FAMILY_K, SDI_FINAL_ZERO, 3, 0, 1},
+    {"k_lcm", sdi_plan_k_lcm, SDI_FAMILY_K, SDI_FINAL_ZERO, 1, 0, 0},
     {"k_dpm_fast", sdi_plan_dpm_fast, SDI_FAMILY_K, SDI_FINAL_ZERO, 3, 0, 0},
     {"k_dpm_adaptive", sdi_plan_dpm_adaptive, SDI_FAMILY_K, SDI_FINAL_ZERO, 3, 0, 0},
     {"restart", sdi_plan_restart, SDI_FAMILY_K, SDI_FINAL_ZERO, 2, 0, 0},

@@ -32,9 +32,8 @@ typedef struct sdi_sampler_params {
     size_t count;       // numbers in the latents of one run (batch * c * h * w)
     sdi_noise_fn noise; // may be NULL for samplers that draw none
     void *noise_user;
-    double rho; // of the karras (0: 7) and polyexponential (0: 1) schedules
-    double
-        s_churn; // k_euler, k_heun, k_dpm2: noise added before steps (Karras et al. 2022); 0: none
+    double rho;     // of the karras (0: 7) and polyexponential (0: 1) schedules
+    double s_churn; // k_euler, k_heun, k_dpm2: noise before steps (Karras et al. 2022); 0: none
     double s_tmin, s_tmax;      // noise levels where s_churn applies; s_tmax 0: no upper end
     double s_noise;             // factor of all noise that k-diffusion samplers add; 0: 1
     int32_t final_sigma_min;    // DPM-Solver: end at the lowest training level instead of at 0

@@ -28,6 +28,20 @@ void sdi_plan_lcm(sdi_plan *plan)
     }
 }
 
+/* LCM as k-diffusion's users write it: the prediction, noised to the next level. */
+void sdi_plan_k_lcm(sdi_plan *plan)
+{
+    for (int32_t i = plan->first; i < plan->levels->steps; i++) {
+        const sdi_level level = sdi_plan_level(plan, i);
+        const double to = plan->levels->sigmas[i + 1];
+        sdi_row *row = sdi_plan_row(plan, i, &level);
+        row->next.c[SDI_OP_X0] = 1;
+        row->next.c[SDI_OP_NOISE] = to * plan->s_noise;
+        row->draws = to > 0;
+        row->ends_step = 1;
+    }
+}
+
 void sdi_plan_tcd(sdi_plan *plan)
 {
     const double eta = SDI_MIN(plan->eta, 1);

@@ -3,7 +3,7 @@
  * Noise levels of the training timesteps and the schedules written in them.
  * Sources: Karras et al. 2022, eq. 5 (karras); k-diffusion's sampling.py and external.py (default,
  * exponential, polyexponential); ComfyUI's samplers (sgm_uniform, simple, beta after Lee et al.
- * 2024); Sabour et al. 2024, "Align Your Steps" (ays).
+ * 2024); the DPM-Solver authors' code (time_uniform); Sabour et al. 2024, "Align Your Steps" (ays).
  */
 #include "sample/sigmas.h"
 
@@ -99,11 +99,19 @@ static void fill_polyexponential(const sdi_sigma_range *range, double rho, int32
         sigmas[i] = exp(min + pow(1 - ramp(i, n), rho) * (max - min));
 }
 
+/* i of `points` timesteps evenly from the last to the first; a single point is the last. Divided
+ * last, so that whole timesteps come out whole. */
+static double even_timestep(const sdi_sigma_table *table, int32_t i, int32_t points)
+{
+    const double last = table->count - 1;
+    return points > 1 ? last * (points - 1 - i) / (points - 1) : last;
+}
+
 /* n of `points` timesteps evenly from the last to the first. */
 static void fill_uniform(const sdi_sigma_table *table, int32_t n, int32_t points, double *sigmas)
 {
     for (int32_t i = 0; i < n; i++)
-        sigmas[i] = sdi_sigma_at_log(table, (table->count - 1) * (1 - ramp(i, points)));
+        sigmas[i] = sdi_sigma_at_log(table, even_timestep(table, i, points));
 }
 
 static void fill_simple(const sdi_sigma_table *table, int32_t n, double *sigmas)
@@ -139,6 +147,7 @@ static void fill_ays(int32_t n, double *sigmas)
 void sdi_sigmas_fill(const sdi_sigma_table *table, sdi_schedule_kind kind,
                      const sdi_sigma_range *range, int32_t n, double *sigmas)
 {
+    sigmas[n] = 0;
     switch (kind) {
     case SDI_SCHEDULE_KARRAS: fill_karras(range, n, sigmas); break;
     case SDI_SCHEDULE_EXPONENTIAL: fill_polyexponential(range, 1, n, sigmas); break;
@@ -149,7 +158,7 @@ void sdi_sigmas_fill(const sdi_sigma_table *table, sdi_schedule_kind kind,
     case SDI_SCHEDULE_SIMPLE: fill_simple(table, n, sigmas); break;
     case SDI_SCHEDULE_BETA: fill_beta(table, n, sigmas); break;
     case SDI_SCHEDULE_AYS: fill_ays(n, sigmas); break;
+    case SDI_SCHEDULE_TIME_UNIFORM: fill_uniform(table, n + 1, n + 1, sigmas); break;
     default: fill_uniform(table, n, n, sigmas); break;
     }
-    sigmas[n] = 0;
 }

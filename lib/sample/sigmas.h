@@ -34,6 +34,7 @@ typedef enum sdi_schedule_kind {
     SDI_SCHEDULE_SIMPLE,
     SDI_SCHEDULE_BETA,
     SDI_SCHEDULE_AYS,
+    SDI_SCHEDULE_TIME_UNIFORM,
     SDI_SCHEDULE_KINDS
 } sdi_schedule_kind;
 
@@ -43,8 +44,8 @@ typedef struct sdi_sigma_range {
     double rho; // 0: the schedule's own
 } sdi_sigma_range;
 
-/* Writes n falling levels, then 0: n + 1 numbers. The default is k-diffusion's: timesteps evenly
- * from the last to the first. */
+/* Writes n falling levels, then 0 (time_uniform: the lowest level): n + 1 numbers. The default is
+ * k-diffusion's: timesteps evenly from the last to the first. */
 void sdi_sigmas_fill(const sdi_sigma_table *table, sdi_schedule_kind kind,
                      const sdi_sigma_range *range, int32_t n, double *sigmas);
 

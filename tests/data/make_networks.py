@@ -16,6 +16,7 @@ import torch
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from diffusers.models.unets.unet_2d import UNet2DModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.models.vq_model import VQModel
 
 def baddbmm(out, a, b, beta=1, alpha=1):
     """torch 1.13 reads its uninitialised `out` on the CPU even where beta is 0."""
@@ -132,8 +133,23 @@ def tiny_autoencoder(directory):
     finish(directory, "tiny_autoencoder", model, inputs, run)
 
 
+def vq_autoencoder(directory):
+    """Latents from a table, attention at one level."""
+    torch.manual_seed(5)
+    model = randomise(VQModel(
+        block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4, latent_channels=3,
+        num_vq_embeddings=64, down_block_types=("DownEncoderBlock2D", "AttnDownEncoderBlock2D"),
+        up_block_types=("AttnUpDecoderBlock2D", "UpDecoderBlock2D")))
+    inputs = {"image": torch.rand(1, 3, 12, 20) * 2 - 1, "z": torch.randn(2, 3, 6, 5)}
+
+    def run(net, x):
+        return {"latents": net.encode(x["image"]).latents, "decoded": net.decode(x["z"]).sample}
+
+    finish(directory, "vq_autoencoder", model, inputs, run)
+
+
 def main():
-    for make in (ddpm, class_conditional, upscaler, tiny_autoencoder):
+    for make in (ddpm, class_conditional, upscaler, tiny_autoencoder, vq_autoencoder):
         make(sys.argv[1])
 
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * The proving ground of kernels: every table of kernel sets (the reference, then each available set
- * on top of all lower ones, for both operand types) runs each case, and each result is compared with
- * a calculation in double of the test's own, within a bound that the test derives.
+ * on top of all lower ones, for both operand types) runs each case, and each result is compared
+ * with a calculation in double of the test's own, within a bound that the test derives.
  *
- * Matrices are hostile: NaN between the rows and around, odd pitches, starts off alignment. What may
- * not be written must keep its bytes. One and several threads must give the same bits.
+ * Matrices are hostile: NaN between the rows and around, odd pitches, starts off alignment. What
+ * may not be written must keep its bytes. One and several threads must give the same bits.
  */
 #ifndef TEST_KERNELS_HARNESS_H
 #define TEST_KERNELS_HARNESS_H
@@ -42,17 +42,17 @@ typedef struct kt_op {
 /* main(): runs the cases, or with --bench the timings, on all tables; --seed N. */
 int kt_main(int argc, char **argv, const kt_op *op);
 
-/* A type that an activation of this role may have by kernel.h: float32 for f32 compute; the sets below
- * AVX2 take any. Random. */
+/* A random type that an activation of this role may have by kernel.h: float32 for f32 compute; the
+ * sets below AVX2 take any. */
 typedef enum kt_role { KT_OPERAND, KT_STREAM, KT_RESULT } kt_role;
 sdi_dtype kt_type(const kt_table *t, kt_role role);
 
-/* ---- random numbers ------------------------------------------------------------------------------ */
+/* ---- random numbers --------------------------------------------------------------------- */
 uint64_t kt_random(void);
 int64_t kt_below(int64_t limit);
 double kt_uniform(double low, double high);
 
-/* ---- matrices ------------------------------------------------------------------------------------ */
+/* ---- matrices --------------------------------------------------------------------------- */
 typedef struct kt_mat {
     sdi_mat m;
     int64_t rows, columns;
@@ -81,7 +81,7 @@ double kt_get(const kt_mat *m, int64_t row, int64_t column);
 void kt_put(kt_mat *m, int64_t row, int64_t column, double value);
 float *kt_floats(int64_t count, kt_fill fill); // free()
 
-/* ---- running ------------------------------------------------------------------------------------- */
+/* ---- running ---------------------------------------------------------------------------- */
 typedef void (*kt_call)(const kt_table *t, const sdi_exec *exec, const void *arguments);
 /* Calls with `scratch` bytes of garbage and 1, 3 and 4 threads; `out` must come out the same each
  * time (it is put back to its state before), with no byte beside its numbers or behind the scratch
@@ -89,7 +89,7 @@ typedef void (*kt_call)(const kt_table *t, const sdi_exec *exec, const void *arg
 void kt_run(const kt_table *t, kt_call call, const void *arguments, kt_mat *out,
             size_t (*scratch)(const kt_table *t, const void *arguments, int32_t workers));
 
-/* ---- judging ------------------------------------------------------------------------------------- */
+/* ---- judging ---------------------------------------------------------------------------- */
 /* What is being tested, for the message of a failure. */
 void kt_case(const char *format, ...) SDI_PRINTF(1, 2);
 const char *kt_case_text(void);
@@ -103,13 +103,13 @@ void kt_expect(kt_table *t, int64_t row, int64_t column, double actual, double e
 /* The operand of a product as the table takes it. */
 double kt_operand(const kt_table *t, double value);
 double kt_act(sdi_act act, double x);
-/* Error of act(x) when x is off by `error`; slopes are at most 1.13, and 16 u |x| for the function. */
+/* Error of act(x) when x is off by `error`: slopes are at most 1.13, 16 u |x| for the function. */
 double kt_act_bound(sdi_act act, double x, double error);
 /* Visits all elements, or about `limit` of them with the corners, at random. */
 typedef void (*kt_visit)(void *user, int64_t row, int64_t column);
 void kt_sample(int64_t rows, int64_t columns, int64_t limit, kt_visit visit, void *user);
 
-/* ---- timing (--bench) ---------------------------------------------------------------------------- */
+/* ---- timing (--bench) ------------------------------------------------------------------- */
 double kt_sgemm_rate(void); // GFLOP/s of a threaded sgemm of 2048 cubed, measured once
 /* Best time of a call on all cores, in seconds. */
 double kt_time(const kt_table *t, kt_call call, const void *arguments,

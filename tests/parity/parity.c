@@ -42,8 +42,7 @@ void parity_open(parity *p, const char *golden)
 
 void parity_close(parity *p)
 {
-    print_message("%s: worst error %.3f of its tolerance (%s)\n", p->name, p->worst,
-                  p->worst_name);
+    print_message("%s: worst error %.3f of its tolerance (%s)\n", p->name, p->worst, p->worst_name);
     assert_true(p->worst > 0); // something was compared
     sdi_tensor_file_free(&p->env, p->golden);
     sdi_pool_free(&p->env, p->pool);
@@ -235,7 +234,7 @@ double parity_relative_l2(parity *p, parity_run *r, const char *output, const ch
     return sqrt(error / norm);
 }
 
-/* ---- configurations --------------------------------------------------------------------------- */
+/* ---- configurations ------------------------------------------------------------------------ */
 
 json_t *parity_config(const char *file)
 {

@@ -122,8 +122,8 @@ static void test_text_encoder_in_bf16_stays_near(void **state)
     config.heads = 4;
     int32_t *ids = parity_golden_ids(&p, "input_ids", shape);
     const sdi_clip_args args = {.config = &config, .b = shape[0], .t = shape[1]};
-    parity_load(&p, &weights, "fixtures/tiny-sd1/text_encoder/model.safetensors",
-                sdi_clip_text_net, &args);
+    parity_load(&p, &weights, "fixtures/tiny-sd1/text_encoder/model.safetensors", sdi_clip_text_net,
+                &args);
     parity_plan(&p, &r, &weights, sdi_clip_text_net, &args);
     parity_set(&p, &r, "input_ids", ids);
     parity_go(&p, &r);

@@ -60,8 +60,7 @@ static void run_context(parity *p, sdi_weights *weights, const sdi_clip_args *ar
 static void run_from_embeddings(parity *p, sdi_weights *weights, const sdi_clip_args *args,
                                 const int32_t *ids)
 {
-    const int32_t param =
-        sdi_weights_find(weights, "text_model.embeddings.token_embedding.weight");
+    const int32_t param = sdi_weights_find(weights, "text_model.embeddings.token_embedding.weight");
     const int64_t d = args->config->hidden_size, rows = args->b * args->t;
     float *embeddings = malloc((size_t)(rows * d) * sizeof *embeddings);
     parity_run r;

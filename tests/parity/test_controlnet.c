@@ -37,8 +37,8 @@ static void open_fixture(fixture *f)
     f->context = parity_golden(&f->p, "ctx", tokens);
     f->hint = parity_golden(&f->p, "cond", NULL);
     f->timestep = parity_golden(&f->p, "timestep", NULL);
-    f->args = (sdi_unet_args){
-        .b = shape[0], .h = shape[2], .w = shape[3], .context_tokens = tokens[1]};
+    f->args =
+        (sdi_unet_args){.b = shape[0], .h = shape[2], .w = shape[3], .context_tokens = tokens[1]};
 }
 
 static void close_fixture(fixture *f)

@@ -19,8 +19,8 @@ static sdi_dpt_config read_config(const char *file)
     json_t *json = parity_config(file);
     const json_t *bit = json_object_get(json, "backbone_config");
     parity_config_ints(bit, "embedding_size", &config.stem_channels, 1);
-    config.stages = parity_config_ints(bit, "hidden_sizes", config.stage_channels,
-                                       SDI_DPT_MAX_STAGES);
+    config.stages =
+        parity_config_ints(bit, "hidden_sizes", config.stage_channels, SDI_DPT_MAX_STAGES);
     parity_config_ints(bit, "depths", config.stage_layers, SDI_DPT_MAX_STAGES);
     parity_config_ints(bit, "num_groups", &config.norm_groups, 1);
     parity_config_ints(json, "hidden_size", &config.hidden_size, 1);
@@ -76,9 +76,9 @@ static void check_depth(parity *p, parity_run *r, const char *golden)
 
 static void test_depth_estimator_agrees(void **state)
 {
-    static const char *const names[] = {"stem", "stage1", "stage2", "stage3", "embeddings",
-                                        "vit.a", "vit.b", "reassemble.2", "reassemble.3",
-                                        "fusion.0", "fusion.1", "fusion.2", "fusion.3"};
+    static const char *const names[] = {
+        "stem",         "stage1",       "stage2",   "stage3",   "embeddings", "vit.a",   "vit.b",
+        "reassemble.2", "reassemble.3", "fusion.0", "fusion.1", "fusion.2",   "fusion.3"};
     static const char *const cases[] = {"A", "B", "C"};
     parity p;
     sdi_weights weights;

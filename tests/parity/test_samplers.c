@@ -331,7 +331,7 @@ static void check_k_case(const sdi_env *env, const golden *g, const char *key,
     params.name = name->ours;
     params.s_churn = name->s_churn;
     // the golden's last step, from sigma 0.029, was not churned: its s_tmin lay between that and
-    // the level before, 0.4
+    // the level before, 0.37
     params.s_tmin = name->s_churn > 0 ? 0.05 : 0;
     noise_source source = {0};
     source.noise = golden_find(g, key, "noise", &source.rows);
@@ -458,6 +458,147 @@ static void test_unipc_follows_diffusers(void **state)
                {"order3.", "unipc_3", NULL, -1, 0}, {"bh1.", "unipc_bh1", NULL, -1, 0});
 }
 
+/* ---- timesteps of diffusers' pipelines ------------------------------------------------------- */
+
+typedef struct pipeline {
+    const char *file, *sampler, *schedule;
+    int32_t steps;
+    double strength;
+} pipeline;
+
+/* The part of the timesteps that a strength leaves, and the start noise of the whole. */
+static void test_pipelines_visit_diffusers_timesteps(void **state)
+{
+    static const pipeline pipelines[] = {
+        {"tiny-sd1/golden/txt2img_ddim_g7.5", "ddim", NULL, 6, 1},
+        {"tiny-sd1/golden/txt2img_euler_neg_g7.5", "euler", NULL, 6, 1},
+        {"tiny-sd1/golden/txt2img_pndm_g7.5", "plms", NULL, 6, 1},
+        {"tiny-sd1/golden/txt2img_dpmpp2m_karras_g7.5", "dpmpp_2m", "karras", 6, 1},
+        {"tiny-sd1/golden/img2img_ddim_s0.05", "ddim", NULL, 20, 0.05},
+        {"tiny-sd1/golden/img2img_ddim_s0.5", "ddim", NULL, 6, 0.5},
+        {"tiny-sd1/golden/img2img_euler_s0.5", "euler", NULL, 6, 0.5},
+        {"tiny-sd1/golden/img2img_pndm_s0.5", "pndm", NULL, 6, 0.5},
+        {"tiny-sd1/golden/img2img_pndm_s1.0", "pndm", NULL, 6, 1},
+        {"tiny-sd1/golden/inpaint4_ddim_s0.6", "ddim", NULL, 6, 0.6},
+        {"tiny-depth/golden/depth2img_ddim_s0.8", "ddim", NULL, 6, 0.8},
+        {"tiny-depth/golden/depth2img_pndm_s0.5", "pndm", NULL, 6, 0.5},
+    };
+    worst w = {0};
+    for (size_t p = 0; p < SDI_COUNT(pipelines); p++) {
+        sdi_env env = test_env_new();
+        char relative[128];
+        snprintf(relative, sizeof relative, "fixtures/%s.safetensors", pipelines[p].file);
+        golden g = {&env, NULL};
+        test_ok(&env, sdi_tensor_file_open_path(&env, test_shared(relative), &g.file));
+        sdi_sampler_params params = {.name = pipelines[p].sampler,
+                                     .schedule = pipelines[p].schedule,
+                                     .steps = pipelines[p].steps,
+                                     .strength = pipelines[p].strength,
+                                     .eta = -1,
+                                     .count = LATENTS};
+        sdi_schedule_config_init(&params.config);
+        sdi_sampler *s = NULL;
+        test_ok(&env, sdi_sampler_new(&env, &params, &s));
+        check_timesteps(&env, &g, "", s, &w);
+        sdi_sampler_free(&env, s);
+        sdi_tensor_file_free(&env, g.file);
+        test_env_free(&env);
+    }
+    print_message("pipelines: worst ratio to tolerance %.3g\n", w.ratio);
+}
+
+/* ---- forward diffusion ----------------------------------------------------------------------- */
+
+enum { FORWARD_LATENTS = 4 * 8 * 8 };
+
+static sdi_sampler *forward_sampler(const sdi_env *env, const char *name, int32_t steps,
+                                    sdi_prediction prediction, double strength)
+{
+    sdi_sampler_params params = {
+        .name = name, .steps = steps, .strength = strength, .eta = -1, .count = FORWARD_LATENTS};
+    sdi_schedule_config_init(&params.config);
+    params.config.prediction = prediction;
+    if (steps == 1000)
+        params.config.spacing = SDI_SPACING_TRAILING; // every timestep
+    sdi_sampler *s = NULL;
+    test_ok(env, sdi_sampler_new(env, &params, &s));
+    return s;
+}
+
+/* README: within 1e-6 of the greatest value, where compare() allows 1e-4. */
+static void note_forward(worst *w, const float *ours, const float *theirs, const char *what)
+{
+    note(w, 100 * compare(ours, theirs, FORWARD_LATENTS), "forward", what);
+}
+
+static void check_noising(const golden *g, int64_t item, int64_t t, worst *w)
+{
+    const char *const outputs[] = {"noise", "velocity"}, *const x0s[] = {"x0_from_eps",
+                                                                         "x0_from_v"};
+    const int64_t at = item * FORWARD_LATENTS;
+    int64_t rows;
+    for (int prediction = 0; prediction < 2; prediction++) {
+        // the run that has t + 1 steps left starts at timestep t
+        sdi_sampler *s = forward_sampler(g->env, "ddim", 1000, (sdi_prediction)prediction,
+                                         fmin((double)(t + 1) / 1000 + 1e-9, 1));
+        float x[FORWARD_LATENTS];
+        sdi_sampler_add_noise(s, 0, golden_find(g, "", "x0", &rows) + at,
+                              golden_find(g, "", "noise", &rows) + at, x);
+        note_forward(w, x, golden_find(g, "", "noisy", &rows) + at, "noisy");
+        test_ok(g->env, sdi_sampler_begin(g->env, s, x));
+        sdi_ask ask;
+        assert_true(sdi_sampler_request(s, x, &ask));
+        assert_true(ask.timestep == (double)t);
+        test_ok(g->env,
+                sdi_sampler_supply(g->env, s, golden_find(g, "", outputs[prediction], &rows) + at));
+        // the division by sqrt(alphas_cumprod) magnifies float rounding of x and of the golden
+        const float *theirs = golden_find(g, "", x0s[prediction], &rows) + at;
+        const double magnified = prediction == 0 ? 1e-2 * sqrt(1 + ask.sigma * ask.sigma) : 1e-2;
+        note(w, compare(sdi_sampler_predicted_x0(s), theirs, FORWARD_LATENTS) / magnified,
+             "forward", x0s[prediction]);
+        sdi_sampler_free(g->env, s);
+    }
+}
+
+static void test_noise_is_added_as_in_the_goldens(void **state)
+{
+    sdi_env env = test_env_new();
+    const golden g = golden_open(&env, "forward");
+    worst w = {0};
+    int64_t rows;
+    const void *data;
+    void *owned;
+    test_ok(&env, sdi_tensor_file_data(&env, g.file, sdi_tensor_file_find(g.file, "timesteps"),
+                                       &data, &owned));
+    for (int64_t item = 0; item < 8; item++) {
+        int64_t t;
+        memcpy(&t, (const char *)data + 8 * item, sizeof t);
+        check_noising(&g, item, t, &w);
+    }
+    sdi_free(&env, owned);
+
+    sdi_sampler *s = forward_sampler(&env, "euler", 20, SDI_PREDICT_EPSILON, 1);
+    const float *used = golden_find(&g, "euler", "timesteps_used", &rows);
+    for (int64_t item = 0; item < rows; item++) {
+        double timesteps[20];
+        assert_int_equal(sdi_sampler_timesteps(s, timesteps, 20), 20);
+        int32_t step = 0;
+        while (step < 20 && timesteps[step] != (double)used[item])
+            step++;
+        assert_true(step < 20);
+        int64_t ignored;
+        const int64_t at = item * FORWARD_LATENTS;
+        float x[FORWARD_LATENTS];
+        sdi_sampler_add_noise(s, step, golden_find(&g, "", "x0", &ignored) + at,
+                              golden_find(&g, "", "noise", &ignored) + at, x);
+        note_forward(&w, x, golden_find(&g, "euler", "noisy", &ignored) + at, "euler.noisy");
+    }
+    sdi_sampler_free(&env, s);
+    print_message("forward: worst ratio to tolerance %.3g (%s)\n", w.ratio, w.key);
+    sdi_tensor_file_free(&env, g.file);
+    test_env_free(&env);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -477,6 +618,8 @@ int main(void)
         cmocka_unit_test(test_dpmpp_2s_follows_diffusers),
         cmocka_unit_test(test_deis_follows_diffusers),
         cmocka_unit_test(test_unipc_follows_diffusers),
+        cmocka_unit_test(test_noise_is_added_as_in_the_goldens),
+        cmocka_unit_test(test_pipelines_visit_diffusers_timesteps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

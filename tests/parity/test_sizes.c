@@ -5,6 +5,7 @@
  */
 #include "support/support.h"
 
+#include "net/class_embedder.h"
 #include "net/clip_text.h"
 #include "net/depth_dpt.h"
 #include "net/taesd.h"
@@ -125,6 +126,13 @@ static void test_text_encoders_hold_what_the_originals_hold(void **state)
     check(sdi_clip_text_net, NULL, &args, 388, 352984064);
 }
 
+static void test_class_embedder_holds_what_the_original_holds(void **state)
+{
+    const sdi_class_embedder_args args = {.classes = 1001, .width = 512, .b = 1}; // cin256
+    (void)state;
+    check(sdi_class_embedder_net, NULL, &args, 1, 512512);
+}
+
 /* MiDaS less what nothing reads: the classifier, the last norm, refinenet4.resConfUnit1. */
 static void test_depth_estimator_holds_what_the_original_holds(void **state)
 {
@@ -135,7 +143,7 @@ static void test_depth_estimator_holds_what_the_original_holds(void **state)
     check(sdi_dpt_net, NULL, &args, 360 + 2 * 24, 121196289); // q, k, v are one tensor in MiDaS
 }
 
-/* ---- lack of memory --------------------------------------------------------------------------- */
+/* ---- lack of memory ------------------------------------------------------------------------ */
 
 static sdiff_status build(const sdi_env *env, sdi_weights *weights, sdi_network_fn network,
                           const void *args, sdi_plan **plan)
@@ -217,6 +225,7 @@ int main(void)
         cmocka_unit_test(test_ddpm_unet_holds_what_the_original_holds),
         cmocka_unit_test(test_autoencoders_hold_what_the_originals_hold),
         cmocka_unit_test(test_text_encoders_hold_what_the_originals_hold),
+        cmocka_unit_test(test_class_embedder_holds_what_the_original_holds),
         cmocka_unit_test(test_depth_estimator_holds_what_the_original_holds),
         cmocka_unit_test(test_networks_survive_lack_of_memory),
     };

@@ -122,10 +122,21 @@ static void check_branch(fixture *f, parity_run *r, const char *before, const ch
 
 static void check_intermediates(fixture *f)
 {
-    static const char *const names[] = {
-        "time_embedding", "conv_in", "down_blocks.0.resnets.0", "down_blocks.0.attentions.0",
-        "down_blocks.0", "down_blocks.1", "down_blocks.2", "down_blocks.3", "mid_block",
-        "up_blocks.0", "up_blocks.1", "up_blocks.2", "up_blocks.3", "conv_norm_out_silu", "out"};
+    static const char *const names[] = {"time_embedding",
+                                        "conv_in",
+                                        "down_blocks.0.resnets.0",
+                                        "down_blocks.0.attentions.0",
+                                        "down_blocks.0",
+                                        "down_blocks.1",
+                                        "down_blocks.2",
+                                        "down_blocks.3",
+                                        "mid_block",
+                                        "up_blocks.0",
+                                        "up_blocks.1",
+                                        "up_blocks.2",
+                                        "up_blocks.3",
+                                        "conv_norm_out_silu",
+                                        "out"};
     parity_run r;
     f->args.intermediates = 1;
     plan_case(f, &r, "A");
@@ -197,7 +208,7 @@ static void test_unet_with_5_channels_agrees(void **state)
     check_more_channels("tiny-depth");
 }
 
-/* ---- timestep embedding ----------------------------------------------------------------------- */
+/* ---- timestep embedding -------------------------------------------------------------------- */
 
 typedef struct timestep_args {
     int64_t b, dim;

@@ -97,6 +97,7 @@ static void test_values_that_only_look_like_calls_are_refused(void **state)
                             "ctorch._tensor\n_rebuild_from_type_v2\nN)NtR"), "calls");
     expect_sentence(FILE_OF("cos\nsystem\n}b"), "os.system");
     expect_sentence(FILE_OF("(cos\nsystem\no"), "os.system");
+    expect_sentence("\x80\x02(e", 4, "empty stack"); // a mark before any value
     expect_sentence(FILE_OF("cos\nsystem\n)}\x92"), "os.system");
 }
 

@@ -206,7 +206,8 @@ static void test_every_schedule_falls_to_zero_without_repeating(void **state)
                 test_ok(&env, sdi_levels_new(&env, &params, &table, (sdi_family)family,
                                              SDI_FINAL_ZERO, &levels));
                 assert_true(levels.steps > 0 && levels.steps <= params.steps);
-                assert_true(levels.sigmas[levels.steps] == 0);
+                assert_true(levels.sigmas[levels.steps] ==
+                            (strcmp(params.schedule, "time_uniform") == 0 ? table.sigmas[0] : 0));
                 for (int32_t i = 0; i < levels.steps; i++) {
                     assert_true(levels.sigmas[i] > levels.sigmas[i + 1]);
                     assert_true(levels.timesteps[i] >= 0 && levels.timesteps[i] <= 999);
@@ -233,6 +234,9 @@ static void test_known_values_of_the_schedules(void **state)
     assert_true(fabs(sigmas[1] - table.sigmas[888]) < 1e-12);
     sdi_sigmas_fill(&table, SDI_SCHEDULE_BETA, &range, 2, sigmas);
     assert_true(sigmas[1] == table.sigmas[500] || sigmas[1] == table.sigmas[499]);
+    sdi_sigmas_fill(&table, SDI_SCHEDULE_TIME_UNIFORM, &range, 3, sigmas);
+    assert_true(fabs(sigmas[1] - table.sigmas[666]) < 1e-12);
+    assert_true(fabs(sigmas[3] - table.sigmas[0]) < 1e-12);
     sdi_sigmas_fill(&table, SDI_SCHEDULE_EXPONENTIAL, &range, 3, sigmas);
     assert_true(fabs(sigmas[1] - sqrt(range.min * range.max)) < 1e-12);
     sdi_sigma_table_free(&env, &table);

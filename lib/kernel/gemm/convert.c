@@ -35,18 +35,17 @@ void sdi_act_row(sdi_act act, float *x, int64_t count)
 
 float sdi_exp_row(float *x, int64_t count, float shift)
 {
+    for (int64_t i = 0; i < count; i++) {
+        const float d = x[i] - shift;
+        x[i] = sdi_exp(d) + (d - d); // d - d is 0, or NaN where sdi_exp would hide one
+    }
     float sums[LANES] = {0}, sum = 0;
     int64_t i = 0;
-    for (; i + LANES <= count; i += LANES) {
-        for (int lane = 0; lane < LANES; lane++) {
-            x[i + lane] = sdi_exp(x[i + lane] - shift);
+    for (; i + LANES <= count; i += LANES)
+        for (int lane = 0; lane < LANES; lane++)
             sums[lane] += x[i + lane];
-        }
-    }
-    for (; i < count; i++) {
-        x[i] = sdi_exp(x[i] - shift);
+    for (; i < count; i++)
         sum += x[i];
-    }
     for (int lane = 0; lane < LANES; lane++)
         sum += sums[lane];
     return sum;
@@ -81,7 +80,7 @@ static inline uint32_t round_bits(uint32_t bits)
     return (bits & 0x7fffffff) > 0x7f800000 ? (bits | 0x400000) : rounded;
 }
 
-void sdi_round_to_bf16_row(float *x, int64_t count)
+static void round_to_bf16(float *x, int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
         x[i] = sdi_float_of(round_bits(sdi_bits_of(x[i])) & 0xffff0000);
@@ -93,14 +92,19 @@ static void narrow_to_bf16(const float *in, int64_t count, uint16_t *out)
         out[i] = (uint16_t)(round_bits(sdi_bits_of(in[i])) >> 16);
 }
 
-/* The 15 bits moved to float32's place give the value times 2^-112, also of subnormals. */
+/* Subnormal halves go through whole numbers: as bits of a float they would count as zero while
+ * the library flushes denormals. */
 static void widen_f16(const uint16_t *in, int64_t count, float *out)
 {
     for (int64_t i = 0; i < count; i++) {
-        const uint32_t half = in[i];
-        const float value = sdi_float_of((half & 0x7fff) << 13) * 0x1p112f;
-        const uint32_t special = (half & 0x7c00) == 0x7c00 ? 0x7f800000 : 0;
-        out[i] = sdi_float_of(sdi_bits_of(value) | special | (half & 0x8000) << 16);
+        const uint32_t half = in[i], exponent = half & 0x7c00;
+        const uint32_t normal = ((half & 0x7fff) << 13) + (112u << 23);
+        const uint32_t special = (half & 0x7fff) << 13 | 0x7f800000;
+        const uint32_t subnormal = sdi_bits_of((float)(int32_t)(half & 0x3ff) * 0x1p-24f);
+        const uint32_t magnitude = exponent == 0        ? subnormal
+                                   : exponent == 0x7c00 ? special
+                                                        : normal;
+        out[i] = sdi_float_of(magnitude | (half & 0x8000) << 16);
     }
 }
 
@@ -127,6 +131,16 @@ const float *sdi_row_read(const sdi_mat *m, int64_t row, int64_t column, int64_t
         return address(m, row, column);
     sdi_k_convert_to_f32_gemm(buffer, address(m, row, column), m->type, (size_t)count);
     return buffer;
+}
+
+void sdi_row_operand(const sdi_mat *m, int64_t row, int64_t column, int64_t count,
+                     sdi_dtype operand, float *out)
+{
+    const float *from = sdi_row_read(m, row, column, count, out);
+    if (from != out)
+        memcpy(out, from, (size_t)count * sizeof *out);
+    if (operand == SDI_BF16 && m->type != SDI_BF16)
+        round_to_bf16(out, count);
 }
 
 void sdi_row_write(const sdi_mat *m, int64_t row, int64_t column, int64_t count,

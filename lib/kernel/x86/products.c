@@ -15,6 +15,7 @@
 #include "base/attributes.h"
 
 #include <string.h>
+#include <xmmintrin.h>
 
 enum {
     PIECES = 128,            // wanted at least, so that threads end at the same time
@@ -132,6 +133,15 @@ typedef struct panel_work {
     int last;       // range of k
 } panel_work;
 
+/* Rows that a tile's end reads and writes, asked for at its beginning. */
+static void fetch_rows(const float *from, int64_t ld, int32_t rows)
+{
+    for (int32_t i = 0; i < rows; i++) {
+        _mm_prefetch((const char *)(from + i * ld), _MM_HINT_T0);
+        _mm_prefetch((const char *)(from + i * ld + 16), _MM_HINT_T0);
+    }
+}
+
 static void multiply_tile(const panel_work *w, int32_t phase, int32_t tile, x86_tile *t,
                           x86_finish *f)
 {
@@ -141,16 +151,19 @@ static void multiply_tile(const panel_work *w, int32_t phase, int32_t tile, x86_
     t->c = w->c;
     if (p->k_block < p->w->k)
         t->c += ((int64_t)phase * w->block->tile_count + tile) * TILE_FLOATS;
-    t->rows = place->rows;
-    p->isa->tile(t);
-    if (!w->last)
+    t->rows = f->rows = place->rows;
+    if (!w->last) {
+        p->isa->tile(t);
         return;
+    }
     const int64_t row = place->out + p->phase_out[phase];
     f->c = t->c;
-    f->rows = t->rows;
     f->add = row_of(p->channel_add, place->image, w->column);
     f->residual = row_of(p->residual, row, w->column);
     f->out = (float *)p->out.data + row * p->out.ld + w->column;
+    if (f->residual)
+        fetch_rows(f->residual, f->residual_ld, f->rows);
+    p->isa->tile(t);
     p->isa->finish(f);
 }
 

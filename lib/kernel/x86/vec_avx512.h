@@ -10,6 +10,7 @@
 
 #include <immintrin.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef __m512 vec;
 enum { VEC = 16 };
@@ -125,6 +126,13 @@ static inline void vec_store_f16(uint16_t *to, vec x)
     _mm256_storeu_si256((__m256i *)to, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
 }
 
+#ifdef __AVX512BF16__
+static inline void vec_store_bf16(uint16_t *to, vec x)
+{
+    const __m256bh y = _mm512_cvtneps_pbh(x);
+    memcpy(to, &y, sizeof y);
+}
+#else
 /* Nearest even in whole numbers, so that denormals stay; NaN stays NaN. */
 static inline void vec_store_bf16(uint16_t *to, vec x)
 {
@@ -136,6 +144,7 @@ static inline void vec_store_bf16(uint16_t *to, vec x)
     const __m512i out = _mm512_mask_mov_epi32(_mm512_srli_epi32(up, 16), nan, quiet);
     _mm256_storeu_si256((__m256i *)to, _mm512_cvtepi32_epi16(out));
 }
+#endif
 
 /* 32 lanes of a GEGLU panel (8 values, 8 gates, twice) as 16 values and 16 gates. */
 static inline void vec_split_geglu(vec low, vec high, vec *values, vec *gates)

@@ -20,6 +20,7 @@ void sdi_kernels_init_x86(sdi_kernels *kernels, uint32_t mask)
     if (!(mask & SDI_SET_AVX2))
         return;
     sdi_x86_init_f32(kernels, mask);
+    sdi_x86_init_bf16(kernels, mask);
     sdi_x86_init_attention(kernels, mask);
     sdi_x86_init_rows(kernels, mask);
 }

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the bf16 products do beside multiplying, in the words of vec_<isa>.h: rounding of
+ * activations into strips, and the finish of a tile. Included by bf16_<isa>.c and amx.c.
+ */
+#include "kernel/x86/bf16.h"
+#include "kernel/x86/elements.h"
+#include "kernel/x86/vmath.h"
+
+static inline void fill_block(uint16_t *out, const void *in, sdi_dtype type)
+{
+    for (int i = 0; i < BF16_STEP; i += VEC) {
+        if (type == SDI_F32)
+            vec_store_bf16(out + i, vec_loadu((const float *)in + i));
+        else
+            vec_store_bf16(out + i, vec_load_f16((const uint16_t *)in + i));
+    }
+}
+
+static void fill_part(uint16_t *out, const void *in, sdi_dtype type, int64_t count)
+{
+    float wide[BF16_STEP] = {0};
+    elements_widen(wide, in, type, count);
+    fill_block(out, wide, SDI_F32);
+}
+
+static void fill_row(uint16_t *out, int64_t stride, const void *in, sdi_dtype type, int64_t k)
+{
+    const size_t size = type == SDI_F32 ? 4 : 2;
+    for (int64_t c = 0; c < k; c += BF16_STEP, out += stride) {
+        const char *from = in ? (const char *)in + (size_t)c * size : NULL;
+        if (!from)
+            memset(out, 0, BF16_STEP * sizeof *out);
+        else if (c + BF16_STEP > k)
+            fill_part(out, from, type, k - c);
+        else if (type == SDI_BF16)
+            memcpy(out, from, BF16_STEP * sizeof *out);
+        else
+            fill_block(out, from, type);
+    }
+}
+
+static inline vec finish_load(const char *from, sdi_dtype type, int64_t count)
+{
+    if (type == SDI_F32)
+        return vec_load((const float *)(const void *)from, count);
+    uint16_t part[VEC] = {0};
+    const uint16_t *half = (const uint16_t *)(const void *)from;
+    if (count < VEC)
+        half = memcpy(part, from, (size_t)count * sizeof *part);
+    return type == SDI_F16 ? vec_load_f16(half) : vec_load_bf16(half);
+}
+
+static inline void finish_store(char *to, sdi_dtype type, vec x, int64_t count)
+{
+    if (type == SDI_F32) {
+        vec_store((float *)(void *)to, x, count);
+        return;
+    }
+    uint16_t part[VEC], *half = (uint16_t *)(void *)to;
+    if (count < VEC)
+        half = part;
+    if (type == SDI_F16)
+        vec_store_f16(half, x);
+    else
+        vec_store_bf16(half, x);
+    if (count < VEC)
+        memcpy(to, part, (size_t)count * sizeof *part);
+}
+
+static inline vec finish_act(sdi_act act, vec x)
+{
+    switch (act) {
+    case SDI_ACT_SILU: return vec_swish(x, 1.0f);
+    case SDI_ACT_GELU: return vec_gelu(x);
+    case SDI_ACT_QUICK_GELU: return vec_swish(x, 1.702f);
+    case SDI_ACT_RELU: return vec_max(vec_set(0.0f), x);
+    case SDI_ACT_NONE:
+    case SDI_ACT_GEGLU: break;
+    }
+    return x;
+}
+
+/* The VEC lanes of row r from `lane` on, activated. */
+static inline vec finish_lanes(const bf16_finish *f, int32_t r, int32_t lane)
+{
+    const float *c = f->c + r * BF16_LANES + lane;
+    const vec x = vec_add(vec_loadu(c), vec_loadu(f->bias + lane));
+    if (f->act != SDI_ACT_GEGLU)
+        return finish_act(f->act, x);
+    const vec gate = vec_add(vec_loadu(c + 16), vec_loadu(f->bias + lane + 16));
+    return vec_mul(x, vec_gelu(gate));
+}
+
+static void finish(const bf16_finish *f)
+{
+    for (int32_t r = 0; r < f->rows; r++) {
+        char *to = elements_at(f->out, f->row + r, f->column);
+        const char *more =
+            f->residual->data ? elements_at(f->residual, f->row + r, f->column) : NULL;
+        const size_t size = f->out->type == SDI_F32 ? 4 : 2;
+        const size_t more_size = f->residual->type == SDI_F32 ? 4 : 2;
+        for (int32_t lane = 0; lane < f->columns; lane += VEC) {
+            const int64_t count = f->columns - lane;
+            vec x = finish_lanes(f, r, lane);
+            if (f->add)
+                x = vec_add(x, vec_load(f->add + lane, count));
+            if (more)
+                x = vec_add(x, finish_load(more + (size_t)lane * more_size, f->residual->type,
+                                           count));
+            finish_store(to + (size_t)lane * size, f->out->type, x, count);
+        }
+    }
+}
