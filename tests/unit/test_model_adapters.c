@@ -16,7 +16,7 @@
 #define SD1 "fixtures/tiny-sd1"
 #define KOHYA SD1 "/lora/kohya_locon.safetensors"
 
-/* ---- textual inversion ---------------------------------------------------------------------------- */
+/* ---- textual inversion ----------------------------------------------------------------------- */
 
 static void check_inversion(const char *file, const char *golden, const char *name, int32_t count)
 {
@@ -85,7 +85,8 @@ static void test_embeddings_number_their_vectors_in_order(void **state)
     (void)state;
     sdi_env env = test_env_new();
     sdi_embeddings list = {0};
-    sdi_embedding a = made_up(&env, "a", 1), b = made_up(&env, "b", 3), again = made_up(&env, "a", 2);
+    sdi_embedding a = made_up(&env, "a", 1), b = made_up(&env, "b", 3);
+    sdi_embedding again = made_up(&env, "a", 2);
     test_ok(&env, sdi_embeddings_add(&env, &list, &a));
     test_ok(&env, sdi_embeddings_add(&env, &list, &b));
     assert_int_equal(sdi_embeddings_add(&env, &list, &again), SDIFF_ERROR_INVALID_ARGUMENT);
@@ -98,7 +99,7 @@ static void test_embeddings_number_their_vectors_in_order(void **state)
     test_env_free(&env);
 }
 
-/* ---- names ------------------------------------------------------------------------------------------ */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static void test_keys_of_every_trainer_are_understood(void **state)
 {
@@ -143,7 +144,7 @@ static void test_keys_of_every_trainer_are_understood(void **state)
     }
 }
 
-/* ---- a model and files made for it ------------------------------------------------------------------ */
+/* ---- a model and files made for it ----------------------------------------------------------- */
 
 typedef struct bench {
     sdi_env env;
@@ -240,7 +241,7 @@ static float *merged(bench *b, const char *file, double scale, sdi_part part, si
     return all;
 }
 
-/* ---- merging ------------------------------------------------------------------------------------------ */
+/* ---- merging --------------------------------------------------------------------------------- */
 
 static void check_spelling(bench *b, const char *stem, const char *const endings[2],
                            const float *want, size_t bytes)
@@ -268,12 +269,13 @@ static void test_spellings_of_a_layer_change_the_same_weights(void **state)
     size_t bytes = 0, plain_bytes = 0;
     open_bench(&b, SD1);
     float *plain = snapshot(&b, SDI_PART_UNET, &plain_bytes);
-    const entry entries[] = {tensor(diffusers, kohya[0], 3, 32), tensor(diffusers, kohya[1], 32, 3)};
+    const entry entries[] = {tensor(diffusers, kohya[0], 3, 32),
+                             tensor(diffusers, kohya[1], 32, 3)};
     write_made(&b, entries, 2, 0);
     float *want = merged(&b, made, 0.5, SDI_PART_UNET, &bytes);
     assert_memory_not_equal(want, plain, bytes);
-    check_spelling(&b, "lora_unet_input_blocks_1_1_transformer_blocks_0_attn1_to_out_0", kohya, want,
-                   bytes);
+    check_spelling(&b, "lora_unet_input_blocks_1_1_transformer_blocks_0_attn1_to_out_0", kohya,
+                   want, bytes);
     check_spelling(&b, "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_out.0", peft,
                    want, bytes);
     check_spelling(
@@ -282,8 +284,8 @@ static void test_spellings_of_a_layer_change_the_same_weights(void **state)
     check_spelling(
         &b, "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.processor.to_out", old,
         want, bytes);
-    check_spelling(&b, "diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_out.0", kohya,
-                   want, bytes);
+    check_spelling(&b, "diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_out.0",
+                   kohya, want, bytes);
     float *after = snapshot(&b, SDI_PART_UNET, &bytes);
     assert_memory_equal(after, plain, bytes);
     free(plain);
@@ -374,7 +376,7 @@ static void test_twice_decomposed_convolutions_are_multiplied_out(void **state)
     close_bench(&b);
 }
 
-/* ---- refusals ------------------------------------------------------------------------------------------ */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static void refuse_lora(bench *b, const entry *entries, int32_t count, sdiff_status expected,
                         const char *words)
@@ -444,7 +446,7 @@ static void test_keys_without_a_place_are_reported(void **state)
     close_bench(&b);
 }
 
-/* ---- hostile files, no memory ---------------------------------------------------------------------------- */
+/* ---- hostile files, no memory ---------------------------------------------------------------- */
 
 static bench *shared_bench;
 
