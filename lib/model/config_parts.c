@@ -15,7 +15,7 @@ static sdiff_status need_object(const sdi_env *env, const char *name, const json
     return sdi_fail(env, SDIFF_ERROR_FORMAT, "%s: is not a JSON object", name);
 }
 
-/* ---- autoencoder ---------------------------------------------------------------------------- */
+/* ---- autoencoder ----------------------------------------------------------------------------- */
 
 /* All blocks must be of the one kind that Stable Diffusion's autoencoders have. */
 static sdiff_status check_blocks(const sdi_env *env, const char *name, const json_t *json,
@@ -84,7 +84,7 @@ sdiff_status sdi_config_vae(const sdi_env *env, const char *name, const json_t *
     return sdi_config_check_vae(env, name, c);
 }
 
-/* ---- text encoder --------------------------------------------------------------------------- */
+/* ---- text encoder ---------------------------------------------------------------------------- */
 
 static sdiff_status check_architecture(const sdi_env *env, const char *name, const json_t *json)
 {
@@ -131,7 +131,7 @@ sdiff_status sdi_config_clip(const sdi_env *env, const char *name, const json_t 
     return sdi_config_check_clip(env, name, c);
 }
 
-/* ---- schedule --------------------------------------------------------------------------------- */
+/* ---- schedule -------------------------------------------------------------------------------- */
 
 /* The spacing that each scheduler has where its file does not say. */
 static const sdi_word schedulers[] = {

@@ -26,7 +26,14 @@ static const char usage[] =
     "              model, LoRAs merged, to --out (a file, or a folder)\n"
     "  randn       seed=S n=N rng=torch|philox; out noise\n"
     "  txt2img     prompt= negative= steps= cfg= sampler= schedule= eta= spacing= rescale=\n"
-    "              clip_skip= seed=; in noise [b,c,h,w] [, noise.N]; out latents.N, latents, image\n"
+    "              clip_skip= seed= final=zero|sigma_min emphasis=none|original|no_norm|\n"
+    "              interpolate|ignore; in noise [b,c,h,w], noise.N (draws of the sampler; without\n"
+    "              noise the start is noise.0); out latents.N, latents, image\n"
+    "  img2img     the same and strength= encode=sample|mode from_image=0|1 (at strength 1);\n"
+    "              in image [1,3,h,w] in [0,1], noise.N (all draws: of the encoder, added, of\n"
+    "              the sampler)\n"
+    "  inpaint     the same and keep=0|1 (pixels outside of the mask); in image, mask [1,1,h,w]\n"
+    "  depth2img   as img2img; in image, depth [1,1,h,w] of any size\n"
     "\n"
     "options:\n"
     "  -m, --model PATH      diffusers folder or single-file checkpoint\n"
@@ -242,7 +249,10 @@ static const struct {
     {"unet", probe_component, 1, 1},
     {"vae-encode", probe_component, 1, 1},
     {"vae-decode", probe_component, 1, 1},
-    {"txt2img", probe_txt2img, 0, 1},
+    {"txt2img", probe_generate, 0, 1},
+    {"img2img", probe_generate, 1, 1},
+    {"inpaint", probe_generate, 1, 1},
+    {"depth2img", probe_generate, 1, 1},
 };
 
 static int run_on_files(probe *p, int index)

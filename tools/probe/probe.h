@@ -42,7 +42,7 @@ int probe_info(probe *p);
 int probe_tokenize(probe *p);
 int probe_randn(probe *p);
 int probe_component(probe *p); // text, unet, vae-encode, vae-decode …
-int probe_txt2img(probe *p);
+int probe_generate(probe *p); // txt2img, img2img, inpaint, depth2img
 int probe_convert(probe *p);
 
 #endif

@@ -2,8 +2,8 @@
  *
  * Attention in tiles of 64 queries x 128 keys of one head with a running softmax (Milakov and
  * Gimelshein 2018; Dao et al. 2022, without the recomputation): when a tile raises a query's
- * maximum, what was summed for it is scaled down. Products by sgemm, all in float32, also for bf16
- * operands.
+ * maximum, what was summed for it is scaled down. Products by sgemm; in the bf16 version q, k and v
+ * are rounded first, probabilities stay as they are.
  */
 #include "kernel/gemm/gemm.h"
 #include "kernel/gemm/product.h"
@@ -17,9 +17,10 @@ enum { QUERIES = 64, KEYS = 128 };
 typedef struct job {
     const sdi_exec *exec;
     const sdi_attention *a;
+    sdi_dtype operand;
 } job;
 
-/* Of one worker. q, k, v are used for types other than float32. */
+/* Of one worker. q, k, v hold rows that are not used where they are. */
 typedef struct scratch {
     float *scores;      // [QUERIES][KEYS]
     float *sums;        // [QUERIES][d]
@@ -38,15 +39,17 @@ size_t sdi_k_attention_scratch_gemm(const sdi_attention *a, int32_t workers)
     return sdi_scratch_round(scratch_bytes(a)) * (size_t)workers;
 }
 
-/* Rows of one head as float32, and their pitch. */
-static const float *head_rows(const sdi_mat *m, int64_t row0, int64_t rows, int64_t column,
-                              int64_t d, float *buffer, int64_t *pitch)
+/* Rows of one head as operands, and their pitch. */
+static const float *head_rows(const job *j, const sdi_mat *m, int64_t row0, int64_t rows,
+                              int64_t column, float *buffer, int64_t *pitch)
 {
-    *pitch = m->type == SDI_F32 ? m->ld : d;
-    if (m->type == SDI_F32)
-        return sdi_row_read(m, row0, column, d, NULL);
+    if (m->type == SDI_F32 && j->operand == SDI_F32) {
+        *pitch = m->ld;
+        return sdi_row_read(m, row0, column, j->a->d, NULL);
+    }
+    *pitch = j->a->d;
     for (int64_t r = 0; r < rows; r++)
-        sdi_row_read(m, row0 + r, column, d, buffer + r * d);
+        sdi_row_operand(m, row0 + r, column, j->a->d, j->operand, buffer + r * j->a->d);
     return buffer;
 }
 
@@ -76,10 +79,8 @@ static void attend_tile(const job *j, const scratch *s, sdi_gemm_block *g, int64
     const sdi_attention *a = j->a;
     const int64_t keys = g->n;
     int64_t k_pitch, v_pitch;
-    const float *k =
-        head_rows(&a->k, image * a->tk + key0, keys, column, a->d, s->k, &k_pitch);
-    const float *v =
-        head_rows(&a->v, image * a->tk + key0, keys, column, a->d, s->v, &v_pitch);
+    const float *k = head_rows(j, &a->k, image * a->tk + key0, keys, column, s->k, &k_pitch);
+    const float *v = head_rows(j, &a->v, image * a->tk + key0, keys, column, s->v, &v_pitch);
     g->b = k;
     g->ldb = k_pitch;
     sdi_gemm(g);
@@ -139,7 +140,7 @@ static void attention_piece(void *argument, int64_t index, int32_t worker)
     memset(s.sums, 0, (size_t)(queries * a->d) * sizeof *s.sums);
     sdi_gemm_block g = {.m = queries, .k = a->d, .b_transposed = 1, .alpha = a->scale,
                         .c = s.scores, .ldc = KEYS};
-    g.a = head_rows(&a->q, row0, queries, column, a->d, s.q, &g.lda);
+    g.a = head_rows(j, &a->q, row0, queries, column, s.q, &g.lda);
     for (int64_t key0 = 0; key0 < end; key0 += KEYS) {
         g.n = SDI_MIN(KEYS, end - key0);
         attend_tile(j, &s, &g, image, column, query0, key0);
@@ -147,10 +148,20 @@ static void attention_piece(void *argument, int64_t index, int32_t worker)
     finish(a, &s, row0, queries, column);
 }
 
-void sdi_k_attention_gemm(const sdi_exec *exec, const sdi_attention *a)
+static void attention(const sdi_exec *exec, const sdi_attention *a, sdi_dtype operand)
 {
-    job j = {exec, a};
+    job j = {exec, a, operand};
     const int64_t count = a->b * a->heads * sdi_pieces(a->tq, QUERIES);
     const double work = (double)(a->b * a->heads * a->tq) * (double)(a->tk * (a->d / 8 + 4));
     sdi_parallel_work(exec, count, work, attention_piece, &j);
+}
+
+void sdi_k_attention_f32_gemm(const sdi_exec *exec, const sdi_attention *a)
+{
+    attention(exec, a, SDI_F32);
+}
+
+void sdi_k_attention_bf16_gemm(const sdi_exec *exec, const sdi_attention *a)
+{
+    attention(exec, a, SDI_BF16);
 }

@@ -35,8 +35,10 @@ void sdi_act_row(sdi_act act, float *x, int64_t count)
 
 float sdi_exp_row(float *x, int64_t count, float shift)
 {
-    for (int64_t i = 0; i < count; i++)
-        x[i] = sdi_exp(x[i] - shift);
+    for (int64_t i = 0; i < count; i++) {
+        const float d = x[i] - shift;
+        x[i] = sdi_exp(d) + (d - d); // d - d is 0, or NaN where sdi_exp would hide one
+    }
     float sums[LANES] = {0}, sum = 0;
     int64_t i = 0;
     for (; i + LANES <= count; i += LANES)
@@ -78,7 +80,7 @@ static inline uint32_t round_bits(uint32_t bits)
     return (bits & 0x7fffffff) > 0x7f800000 ? (bits | 0x400000) : rounded;
 }
 
-void sdi_round_to_bf16_row(float *x, int64_t count)
+static void round_to_bf16(float *x, int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
         x[i] = sdi_float_of(round_bits(sdi_bits_of(x[i])) & 0xffff0000);
@@ -129,6 +131,16 @@ const float *sdi_row_read(const sdi_mat *m, int64_t row, int64_t column, int64_t
         return address(m, row, column);
     sdi_k_convert_to_f32_gemm(buffer, address(m, row, column), m->type, (size_t)count);
     return buffer;
+}
+
+void sdi_row_operand(const sdi_mat *m, int64_t row, int64_t column, int64_t count,
+                     sdi_dtype operand, float *out)
+{
+    const float *from = sdi_row_read(m, row, column, count, out);
+    if (from != out)
+        memcpy(out, from, (size_t)count * sizeof *out);
+    if (operand == SDI_BF16 && m->type != SDI_BF16)
+        round_to_bf16(out, count);
 }
 
 void sdi_row_write(const sdi_mat *m, int64_t row, int64_t column, int64_t count,

@@ -14,7 +14,7 @@ void sdi_kernels_init_gemm(sdi_kernels *kernels)
     kernels->linear_scratch = sdi_k_linear_scratch_gemm;
     kernels->conv = bf16 ? sdi_k_conv_bf16_gemm : sdi_k_conv_f32_gemm;
     kernels->conv_scratch = sdi_k_conv_scratch_gemm;
-    kernels->attention = sdi_k_attention_gemm;
+    kernels->attention = bf16 ? sdi_k_attention_bf16_gemm : sdi_k_attention_f32_gemm;
     kernels->attention_scratch = sdi_k_attention_scratch_gemm;
     kernels->group_norm = sdi_k_group_norm_gemm;
     kernels->group_norm_scratch = sdi_k_group_norm_scratch_gemm;

@@ -43,14 +43,8 @@ static const float *operands(const job *j, const scratch *s, int64_t row0, int64
     *pitch = x->ld;
     if (x->type == SDI_F32 && j->operand == SDI_F32)
         return (const float *)x->data + row0 * x->ld;
-    for (int64_t r = 0; r < rows; r++) {
-        float *to = s->rows + r * k;
-        const float *from = sdi_row_read(x, row0 + r, 0, k, to);
-        if (from != to)
-            memcpy(to, from, (size_t)k * sizeof *to);
-        if (j->operand == SDI_BF16)
-            sdi_round_to_bf16_row(to, k);
-    }
+    for (int64_t r = 0; r < rows; r++)
+        sdi_row_operand(x, row0 + r, 0, k, j->operand, s->rows + r * k);
     *pitch = k;
     return s->rows;
 }

@@ -24,6 +24,9 @@ PRODUCTS(avx512)
 #ifdef SDI_BUILD_AVX512BF16
 PRODUCTS(avx512bf16)
 #endif
+#ifdef SDI_BUILD_AMX
+PRODUCTS(amx)
+#endif
 
 void sdi_x86_init_bf16(sdi_kernels *kernels, uint32_t mask)
 {
@@ -49,5 +52,11 @@ void sdi_x86_init_bf16(sdi_kernels *kernels, uint32_t mask)
         return;
     kernels->linear = linear_avx512bf16;
     kernels->conv = conv_avx512bf16;
+#endif
+#ifdef SDI_BUILD_AMX
+    if (!(mask & SDI_SET_AMX_BF16))
+        return;
+    kernels->linear = linear_amx;
+    kernels->conv = conv_amx;
 #endif
 }

@@ -32,6 +32,7 @@ typedef struct bf16_tile {
     const uint16_t *a[2];   // strip at the first place of each run; both the same: one run
     const int32_t *offsets; // elements from a to the run at each step
     int64_t steps;
+    int32_t last_pairs; // of the last step, 1 .. 16: the others are zero and may be left out
     const uint16_t *b; // panel at the first step
     float *c;          // 64-byte aligned
     int32_t rows[2];   // places of each run that are wanted
@@ -66,6 +67,10 @@ void sdi_x86_bf16_linear(const bf16_isa *isa, const sdi_exec *exec, const sdi_li
 size_t sdi_x86_bf16_linear_scratch(const sdi_linear *a, int32_t workers);
 void sdi_x86_bf16_conv(const bf16_isa *isa, const sdi_exec *exec, const sdi_conv *a);
 size_t sdi_x86_bf16_conv_scratch(const sdi_conv *a, int32_t workers);
+
+/* Needs AVX512-BF16 beside what the tile of `isa` needs. */
+void sdi_x86_bf16_attention(const bf16_isa *isa, const sdi_exec *exec, const sdi_attention *a);
+size_t sdi_x86_bf16_attention_scratch(const sdi_attention *a, int32_t workers);
 
 size_t sdi_x86_bf16_pack_bytes(const sdi_packed *w);
 void sdi_x86_bf16_pack(const sdi_exec *exec, sdi_packed *w, int64_t row0, int64_t rows,

@@ -16,6 +16,20 @@ static inline __m512bh pair_of(const uint16_t *a)
     return (__m512bh)_mm512_set1_epi32(pair);
 }
 
+/* acc += the products of one pair of k. */
+static inline __attribute__((always_inline)) void add_pair(const uint16_t *a, const uint16_t *b,
+                                                           __m512 acc[ROWS][2])
+{
+    const __m512bh b0 = (__m512bh)_mm512_load_si512(b);
+    const __m512bh b1 = (__m512bh)_mm512_load_si512(b + 512);
+#pragma GCC unroll 8
+    for (int r = 0; r < ROWS; r++) {
+        const __m512bh x = pair_of(a + r * BF16_STEP);
+        acc[r][0] = _mm512_dpbf16_ps(acc[r][0], x, b0);
+        acc[r][1] = _mm512_dpbf16_ps(acc[r][1], x, b1);
+    }
+}
+
 static void tile_rows(const bf16_tile *t, const uint16_t *a, float *c)
 {
     __m512 acc[ROWS][2];
@@ -26,20 +40,15 @@ static void tile_rows(const bf16_tile *t, const uint16_t *a, float *c)
             acc[r][h] = t->add ? _mm512_load_ps(c + r * BF16_LANES + h * 16)
                                : _mm512_setzero_ps();
     const uint16_t *b = t->b;
-    for (int64_t s = 0; s < t->steps; s++, b += BF16_STEP_SIZE) {
+    const int64_t last = t->steps - 1;
+    for (int64_t s = 0; s < last; s++, b += BF16_STEP_SIZE) {
         const uint16_t *from = a + t->offsets[s];
 #pragma GCC unroll 4
-        for (int p = 0; p < 16; p++) {
-            const __m512bh b0 = (__m512bh)_mm512_load_si512(b + p * 32);
-            const __m512bh b1 = (__m512bh)_mm512_load_si512(b + 512 + p * 32);
-#pragma GCC unroll 8
-            for (int r = 0; r < ROWS; r++) {
-                const __m512bh x = pair_of(from + r * BF16_STEP + p * 2);
-                acc[r][0] = _mm512_dpbf16_ps(acc[r][0], x, b0);
-                acc[r][1] = _mm512_dpbf16_ps(acc[r][1], x, b1);
-            }
-        }
+        for (int p = 0; p < 16; p++)
+            add_pair(from + p * 2, b + p * 32, acc);
     }
+    for (int p = 0; p < t->last_pairs; p++)
+        add_pair(a + t->offsets[last] + p * 2, b + p * 32, acc);
 #pragma GCC unroll 8
     for (int r = 0; r < ROWS; r++)
 #pragma GCC unroll 2

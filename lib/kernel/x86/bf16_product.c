@@ -137,7 +137,7 @@ static void multiply_panel(const product *p, const bf16_run *runs, int32_t count
     const sdi_packed *w = p->g->a.wt;
     const int64_t taps = (int64_t)w->kh * w->kw, block0 = range * p->range_blocks;
     const int64_t blocks = SDI_MIN(p->range_blocks, bf16_channel_blocks(w) - block0);
-    bf16_tile t = {.steps = blocks * taps, .add = range > 0};
+    bf16_tile t = {.steps = blocks * taps, .last_pairs = 16, .add = range > 0};
     t.offsets = (const int32_t *)(const void *)p->offsets + block0 * taps;
     t.b = (const uint16_t *)w->data + panel * bf16_panel_size(w) + block0 * taps * BF16_STEP_SIZE;
     for (int32_t i = 0; i < count; i += 2) {

@@ -19,8 +19,7 @@
 enum {
     FEW_PIXELS = 1024, // up to here the weight is split over threads, not the image
     BLOCK_PIXELS = 256,
-    BLOCK_WIDTH = 64,
-    K_BLOCK = 2880 // of all taps together: 360 KiB of a panel
+    BLOCK_WIDTH = 64
 };
 
 typedef struct geometry {
@@ -184,7 +183,7 @@ static x86_product product_of(const x86_isa *isa, const sdi_conv *a, geometry *g
     p.blocks = ceil_div(a->n, g->images) * g->down * g->across;
     p.strip_floats = g->pitch * w->k;
     p.shared = a->n * g->oh * g->ow <= FEW_PIXELS;
-    p.k_block = even_part(w->k, K_BLOCK / (p.tap_count * p.phases));
+    p.k_block = even_part(w->k, isa->conv_k / (p.tap_count * p.phases));
     sdi_x86_product_divide(&p);
     return p;
 }

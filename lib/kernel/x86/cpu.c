@@ -4,7 +4,7 @@
  * registers (XGETBV), and AMX tiles must be asked for (arch_prctl).
  */
 #define _GNU_SOURCE
-#include "kernel/x86/x86.h"
+#include "kernel/x86/bf16.h"
 
 #include <cpuid.h>
 #include <sys/syscall.h>
@@ -80,7 +80,7 @@ uint32_t sdi_x86_sets_available(void)
 #endif
 #ifdef SDI_BUILD_AMX
     if (!has_all(seven.edx, 1u << 22 | 1u << 24) || // AMX-BF16, AMX-TILE
-        !has_all(xcr0, XCR0_AMX) || !request_tiles())
+        !has_all(xcr0, XCR0_AMX) || !request_tiles() || !sdi_x86_amx_works())
         return sets;
     sets |= SDI_SET_AMX_BF16;
 #endif

@@ -10,9 +10,8 @@ enum {
     FEW_ROWS = 256,         // up to here the weight is split over threads, not the rows;
     MANY_ROWS = 1024,       // up to here if it is wide
     BLOCK_FLOATS = 1 << 16, // of a strip: a quarter of a second-level cache of 1 MiB
-    BLOCK_TILES_MIN = 4,    // a panel read from the third level serves so many tiles
-    BLOCK_TILES_MAX = 12,
-    K_BLOCK = 1280 // 160 KiB of a panel
+    BLOCK_ROWS_MIN = 56,    // a panel read from the third level serves so many rows
+    BLOCK_ROWS_MAX = 168
 };
 
 typedef struct linear_rows {
@@ -68,8 +67,8 @@ static x86_product product_of(const x86_isa *isa, const sdi_linear *a, linear_ro
 {
     const int64_t k = a->w->k;
     *l = (linear_rows){a, ceil_div(a->m, isa->tile_rows)};
-    const int64_t wanted = BLOCK_FLOATS / (k * isa->tile_rows);
-    const int64_t block_tiles = SDI_MIN(SDI_MAX(wanted, BLOCK_TILES_MIN), BLOCK_TILES_MAX);
+    const int64_t rows = SDI_MIN(SDI_MAX(BLOCK_FLOATS / k, BLOCK_ROWS_MIN), BLOCK_ROWS_MAX);
+    const int64_t block_tiles = rows / isa->tile_rows;
     x86_product p = {.isa = isa, .w = a->w, .bias = a->bias, .act = a->act,
                      .residual = a->residual, .out = a->out, .phases = 1, .phase_step = 1,
                      .tap_count = 1,
@@ -78,7 +77,7 @@ static x86_product product_of(const x86_isa *isa, const sdi_linear *a, linear_ro
     p.blocks = ceil_div(l->tiles, block_tiles);
     p.strip_floats = strip_pitch(block_tiles * isa->tile_rows) * k;
     p.shared = a->m <= FEW_ROWS || (a->m <= MANY_ROWS && a->w->n >= 4 * a->m);
-    p.k_block = ceil_div(k, ceil_div(k, K_BLOCK));
+    p.k_block = ceil_div(k, ceil_div(k, isa->linear_k));
     sdi_x86_product_divide(&p);
     return p;
 }

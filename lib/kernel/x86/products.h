@@ -47,6 +47,9 @@ typedef struct x86_finish {
 
 typedef struct x86_isa {
     int32_t tile_rows;
+    /* How much of k (of all taps together) is multiplied in one go: what caches hold of a panel
+     * and, for narrow tiles, of the strip's lines. */
+    int32_t linear_k, conv_k;
     void (*tile)(const x86_tile *tile);
     void (*finish)(const x86_finish *finish);
     /* strip[c * pitch + i] = rows[i][c] for i < 8; rows are readable for `columns` floats. */

@@ -26,6 +26,7 @@ INLINE void half_tile(const x86_tile *t, const int half, const int rows)
         const float *b = t->b + tap * t->b_tap + half * 16;
         const float *const end = b + t->k * PANEL;
         for (; b < end; b += PANEL, a += t->a_pitch) {
+            _mm_prefetch((const char *)(b + 8 * PANEL), _MM_HINT_T0);
             const __m256 lanes[2] = {_mm256_load_ps(b), _mm256_load_ps(b + 8)};
 #pragma GCC unroll 6
             for (int r = 0; r < rows; r++) {
@@ -74,4 +75,4 @@ static void transpose(const float *const rows[8], int64_t columns, float *strip,
     }
 }
 
-const x86_isa sdi_x86_isa_avx2 = {ROWS, run_tile, finish, transpose, double_taps};
+const x86_isa sdi_x86_isa_avx2 = {ROWS, 512, 576, run_tile, finish, transpose, double_taps};

@@ -75,4 +75,4 @@ static void transpose(const float *const rows[8], int64_t columns, float *strip,
     sdi_x86_isa_avx2.transpose(rows, columns, strip, pitch);
 }
 
-const x86_isa sdi_x86_isa_avx512 = {14, run_tile, finish, transpose, double_taps};
+const x86_isa sdi_x86_isa_avx512 = {14, 1280, 2880, run_tile, finish, transpose, double_taps};

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The AMX tile of bf16 products: 2 x 2 tiles of sums (0 .. 3), rows in tiles 4 and 5, the two
+ * halves of a panel in 6 and 7. Per step 4 KiB of loads for 4 products of 16 x 16 x 32. Included by
+ * amx.c, and by a test that emulates the tiles.
+ */
+#include "kernel/x86/amx_tiles.h"
+#include "kernel/x86/bf16.h"
+
+enum {
+    STREAM_STEPS = 20,                       // 40 KiB of a panel stay in the first-level cache
+    C_STRIDE = BF16_LANES * (int)sizeof(float), // unless rows pass through it with them
+    ROW_STRIDE = BF16_STEP * (int)sizeof(uint16_t)
+};
+
+/* Both runs. */
+static void tile_two(const bf16_tile *t)
+{
+    AMX_TILES;
+    float *c = t->c, *d = t->c + BF16_RUN_FLOATS;
+    const int stream = t->steps <= STREAM_STEPS;
+    const uint16_t *b = t->b;
+    if (t->add) {
+        AMX_LOAD(0, c, C_STRIDE);
+        AMX_LOAD(1, c + 16, C_STRIDE);
+        AMX_LOAD(2, d, C_STRIDE);
+        AMX_LOAD(3, d + 16, C_STRIDE);
+    } else {
+        AMX_ZERO(0);
+        AMX_ZERO(1);
+        AMX_ZERO(2);
+        AMX_ZERO(3);
+    }
+    for (int64_t s = 0; s < t->steps; s++, b += BF16_STEP_SIZE) {
+        const uint16_t *a0 = t->a[0] + t->offsets[s], *a1 = t->a[1] + t->offsets[s];
+        AMX_LOAD(6, b, 64);
+        if (stream)
+            AMX_STREAM(4, a0, ROW_STRIDE);
+        else
+            AMX_LOAD(4, a0, ROW_STRIDE);
+        AMX_DOT(0, 4, 6);
+        AMX_LOAD(7, b + 512, 64);
+        AMX_DOT(1, 4, 7);
+        if (stream)
+            AMX_STREAM(5, a1, ROW_STRIDE);
+        else
+            AMX_LOAD(5, a1, ROW_STRIDE);
+        AMX_DOT(2, 5, 6);
+        AMX_DOT(3, 5, 7);
+    }
+    AMX_STORE(0, c, C_STRIDE);
+    AMX_STORE(1, c + 16, C_STRIDE);
+    AMX_STORE(2, d, C_STRIDE);
+    AMX_STORE(3, d + 16, C_STRIDE);
+}
+
+/* The first run alone. */
+static void tile_one(const bf16_tile *t)
+{
+    AMX_TILES;
+    const uint16_t *b = t->b;
+    if (t->add) {
+        AMX_LOAD(0, t->c, C_STRIDE);
+        AMX_LOAD(1, t->c + 16, C_STRIDE);
+    } else {
+        AMX_ZERO(0);
+        AMX_ZERO(1);
+    }
+    for (int64_t s = 0; s < t->steps; s++, b += BF16_STEP_SIZE) {
+        AMX_LOAD(4, t->a[0] + t->offsets[s], ROW_STRIDE);
+        AMX_LOAD(6, b, 64);
+        AMX_DOT(0, 4, 6);
+        AMX_LOAD(7, b + 512, 64);
+        AMX_DOT(1, 4, 7);
+    }
+    AMX_STORE(0, t->c, C_STRIDE);
+    AMX_STORE(1, t->c + 16, C_STRIDE);
+}
+
+static void tile(const bf16_tile *t)
+{
+    if (t->rows[1] > 0)
+        tile_two(t);
+    else
+        tile_one(t);
+}

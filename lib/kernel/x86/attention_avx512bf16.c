@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Attention with bf16 operands and fp32 softmax, on the tile of the bf16 products: the method of
+ * attention_tmpl.h with both products written as
+ *
+ *     S[key][query]    = K (rows: keys, steps over d)       times q as a panel of 32 lanes
+ *     O[column][query] += V^T (rows: columns, steps of keys) times P as a panel of 32 lanes
+ *
+ * so that vdpbf16ps and AMX tiles serve without an own kernel. A strip is 32 queries. P is rounded
+ * to pairs of keys as it is made; its sum, the divisor, is that of the unrounded P.
+ */
+#include "kernel/x86/vec_avx512.h"
+
+#include "kernel/parallel.h"
+#include "kernel/x86/attention.h"
+#include "kernel/x86/bf16.h"
+#include "kernel/x86/elements.h"
+#include "kernel/x86/fpu.h"
+#include "kernel/x86/transpose_avx2.h"
+#include "kernel/x86/vmath.h"
+
+#include <math.h>
+
+enum {
+    STRIP = BF16_LANES,
+    STRIPS_MAX = 8,    // of a piece of work: a block of K and V is rounded once for all of them
+    WIDE = 192,        // heads wider than this have fewer, for the second-level cache
+    KEYS = 64,         // of a block
+    KEY_STEPS = KEYS / BF16_STEP,
+    BLOCK = BF16_RUN * BF16_STEP // elements of a tile
+};
+
+typedef struct job {
+    const sdi_exec *exec;
+    const bf16_isa *isa;
+    const sdi_attention *a;
+    int64_t strips;  // of a piece
+    int64_t steps;   // of d
+    int64_t columns; // of O: d in whole runs
+    float factor;    // scale * log2 e
+    size_t scratch;
+} job;
+
+/* A worker's memory. */
+typedef struct workspace {
+    uint16_t *k;    // [steps][KEYS][32]
+    uint16_t *v;    // [KEY_STEPS][columns][32]
+    uint16_t *rows; // [steps][KEYS][32]: V or q before transposing
+    uint16_t *p;    // a panel of KEY_STEPS steps
+    uint16_t *q;    // [strips] panels of `steps` steps
+    float *s;       // [KEYS][32]
+    float *o;       // [strips][columns][32]
+    int32_t *k_steps, *v_steps; // where each step begins
+} workspace;
+
+typedef struct strip {
+    uint16_t *q;
+    float *o;
+    int64_t query0; // first query of the strip in its image
+    vec max[2], sum[2];
+} strip;
+
+static job job_of(const sdi_exec *exec, const bf16_isa *isa, const sdi_attention *a)
+{
+    job j = {.exec = exec, .isa = isa, .a = a};
+    j.strips = a->d > WIDE ? STRIPS_MAX / 2 : STRIPS_MAX;
+    j.steps = (a->d + BF16_STEP - 1) / BF16_STEP;
+    j.columns = (a->d + BF16_RUN - 1) / BF16_RUN * BF16_RUN;
+    j.factor = a->scale * 1.44269504f;
+    const int64_t narrow = 2 * j.steps * KEYS * BF16_STEP + KEY_STEPS * j.columns * BF16_STEP +
+                           (KEY_STEPS + j.strips * j.steps) * BF16_STEP_SIZE;
+    const int64_t wide = (KEYS + j.strips * j.columns) * STRIP;
+    const int64_t offsets = (j.steps + KEY_STEPS + 15) / 16 * 16;
+    j.scratch = sdi_scratch_round((size_t)narrow * 2 + (size_t)(wide + offsets) * 4);
+    return j;
+}
+
+static workspace workspace_of(const job *j, int32_t worker)
+{
+    workspace w;
+    w.k = sdi_scratch_of(j->exec, j->scratch, worker);
+    w.rows = w.k + j->steps * KEYS * BF16_STEP;
+    w.v = w.rows + j->steps * KEYS * BF16_STEP;
+    w.p = w.v + KEY_STEPS * j->columns * BF16_STEP;
+    w.q = w.p + KEY_STEPS * BF16_STEP_SIZE;
+    w.s = (float *)(void *)(w.q + j->strips * j->steps * BF16_STEP_SIZE);
+    w.o = w.s + KEYS * STRIP;
+    w.k_steps = (int32_t *)(void *)(w.o + j->strips * j->columns * STRIP);
+    w.v_steps = w.k_steps + j->steps;
+    for (int64_t i = 0; i < j->steps; i++)
+        w.k_steps[i] = (int32_t)(i * KEYS * BF16_STEP);
+    for (int64_t i = 0; i < KEY_STEPS; i++)
+        w.v_steps[i] = (int32_t)(i * j->columns * BF16_STEP);
+    return w;
+}
+
+/* Rows of one head as [steps][KEYS][32], zeros behind d and behind the last row. */
+static void round_rows(const job *j, const sdi_mat *from, int64_t row0, int64_t count,
+                       int64_t wanted, int64_t column0, uint16_t *to)
+{
+    for (int64_t i = 0; i < wanted; i++)
+        j->isa->fill_row(to + i * BF16_STEP, KEYS * BF16_STEP,
+                         i < count ? elements_at(from, row0 + i, column0) : NULL, from->type,
+                         j->a->d);
+}
+
+/* 8 rows of 8 pairs (32 bits) to 8 rows of the other kind; pitches in elements. */
+static void transpose_pairs(const uint16_t *from, int64_t from_pitch, uint16_t *to,
+                            int64_t to_pitch)
+{
+    __m256 r[8];
+    for (int i = 0; i < 8; i++)
+        r[i] = _mm256_loadu_ps((const float *)(const void *)(from + i * from_pitch));
+    transpose_8x8(r);
+    for (int i = 0; i < 8; i++)
+        _mm256_storeu_ps((float *)(void *)(to + i * to_pitch), r[i]);
+}
+
+/* 32 rows of queries to a panel: [step][half][pair][query][2]. */
+static void load_queries(const job *j, const workspace *w, const strip *t, int64_t row0,
+                         int64_t count, int64_t column0)
+{
+    round_rows(j, &j->a->q, row0, count, STRIP, column0, w->rows);
+    for (int64_t step = 0; step < j->steps; step++)
+        for (int64_t query = 0; query < STRIP; query += 8)
+            for (int64_t pair = 0; pair < 16; pair += 8)
+                transpose_pairs(w->rows + (step * KEYS + query) * BF16_STEP + pair * 2, BF16_STEP,
+                                t->q + step * BF16_STEP_SIZE + query / 16 * 512 + pair * 32 +
+                                    query % 16 * 2,
+                                32);
+}
+
+/* Columns c .. c + 7 of 16 rows of V to 8 rows of 16 keys. */
+static void transpose_values(const uint16_t *rows, uint16_t *to)
+{
+    __m256 r[8];
+    for (int i = 0; i < 8; i++) {
+        const __m128i a = _mm_loadu_si128((const __m128i *)(rows + 2 * i * BF16_STEP));
+        const __m128i b = _mm_loadu_si128((const __m128i *)(rows + (2 * i + 1) * BF16_STEP));
+        r[i] = _mm256_castsi256_ps(
+            _mm256_set_m128i(_mm_unpackhi_epi16(a, b), _mm_unpacklo_epi16(a, b)));
+    }
+    transpose_8x8(r);
+    for (int i = 0; i < 8; i++)
+        _mm256_storeu_ps((float *)(void *)(to + i * BF16_STEP), r[i]);
+}
+
+static void load_keys(const job *j, const workspace *w, int64_t row0, int64_t keys,
+                      int64_t column0)
+{
+    const int64_t padded = sdi_pieces(keys, BF16_STEP) * BF16_STEP;
+    round_rows(j, &j->a->k, row0, keys, padded, column0, w->k);
+    round_rows(j, &j->a->v, row0, keys, padded, column0, w->rows);
+    for (int64_t c = 0; c < j->columns; c += 8)
+        for (int64_t key = 0; key < padded; key += 16)
+            transpose_values(w->rows + (c / BF16_STEP * KEYS + key) * BF16_STEP + c % BF16_STEP,
+                             w->v + (key / BF16_STEP * j->columns + c) * BF16_STEP +
+                                 key % BF16_STEP);
+}
+
+/* Pairs of the last of the steps that hold n numbers. */
+static int32_t last_pairs(int64_t n)
+{
+    return (int32_t)((n - 1) % BF16_STEP / 2 + 1);
+}
+
+static void scores(const job *j, const workspace *w, const strip *t, int64_t keys)
+{
+    bf16_tile tile = {.offsets = w->k_steps, .steps = j->steps,
+                      .last_pairs = last_pairs(j->a->d), .b = t->q};
+    for (int64_t key = 0; key < keys; key += 2 * BF16_RUN) {
+        const int64_t left = keys - key;
+        tile.a[0] = w->k + key * BF16_STEP;
+        tile.a[1] = tile.a[0] + BLOCK;
+        tile.rows[0] = (int32_t)SDI_MIN(left, BF16_RUN);
+        tile.rows[1] = (int32_t)SDI_MAX(SDI_MIN(left - BF16_RUN, BF16_RUN), 0);
+        tile.c = w->s + key * STRIP;
+        j->isa->tile(&tile);
+    }
+}
+
+/* Causal: hides keys behind their queries. A lane's query is query0 + lane. */
+static void hide_future(const job *j, const strip *t, int64_t key0, int64_t keys, float *s)
+{
+    const vec hidden = vec_set(j->factor < 0 ? 1e30f : -1e30f);
+    for (int64_t r = 0; r < keys; r++)
+        for (int i = 0; i < 2; i++) {
+            float *at = s + r * STRIP + i * VEC;
+            vec_storeu(at, vec_hide_below(vec_loadu(at), key0 + r - t->query0 - i * VEC, hidden));
+        }
+}
+
+/* Raises the running maximum; sums and outputs so far shrink by what it rose. */
+static void raise_max(const job *j, strip *t, int64_t keys, const float *s)
+{
+    for (int i = 0; i < 2; i++) {
+        vec max[2] = {t->max[i], t->max[i]};
+        for (int64_t r = 0; r < keys; r++)
+            max[r % 2] = vec_max(vec_mul(vec_loadu(s + r * STRIP + i * VEC), vec_set(j->factor)),
+                                 max[r % 2]);
+        const vec higher = vec_max(max[0], max[1]);
+        if (!vec_any_greater(higher, t->max[i]))
+            continue;
+        const vec shrink = vec_exp2(vec_sub(t->max[i], higher));
+        t->max[i] = higher;
+        t->sum[i] = vec_mul(t->sum[i], shrink);
+        for (int64_t c = 0; c < j->columns; c++) {
+            float *at = t->o + c * STRIP + i * VEC;
+            vec_storeu(at, vec_mul(vec_loadu(at), shrink));
+        }
+    }
+}
+
+/* 2^x for x <= 0, to 7.5e-5: a fiftieth of what rounding to bf16 takes. */
+static inline vec exp2_coarse(vec x)
+{
+    const vec f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF); // x - floor(x)
+    vec p = vec_fma(vec_set(7.802452e-2f), f, vec_set(2.2606715e-1f));
+    p = vec_fma(p, f, vec_set(6.9583354e-1f));
+    p = vec_fma(p, f, vec_set(9.9992522e-1f));
+    return _mm512_scalef_ps(p, x); // times 2^floor(x)
+}
+
+static inline vec probability(const job *j, const strip *t, int i, const float *s)
+{
+    return exp2_coarse(_mm512_fmsub_ps(vec_loadu(s + i * VEC), vec_set(j->factor), t->max[i]));
+}
+
+/* P as pairs of keys; zeros up to a whole step. */
+static void probabilities(const job *j, strip *t, int64_t keys, const float *s, uint16_t *p)
+{
+    const __m512i interleave =
+        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    vec more[2] = {vec_set(0), vec_set(0)};
+    for (int64_t r = 0; r < sdi_pieces(keys, BF16_STEP) * BF16_STEP; r += 2) {
+        uint16_t *to = p + r / BF16_STEP * BF16_STEP_SIZE + r % BF16_STEP * 16;
+        for (int i = 0; i < 2; i++, to += 512) {
+            const vec even = r < keys ? probability(j, t, i, s + r * STRIP) : vec_set(0);
+            const vec odd = r + 1 < keys ? probability(j, t, i, s + (r + 1) * STRIP) : vec_set(0);
+            const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
+            t->sum[i] = vec_add(t->sum[i], even);
+            more[i] = vec_add(more[i], odd);
+            _mm512_store_si512(to, _mm512_permutexvar_epi16(interleave, both));
+        }
+    }
+    for (int i = 0; i < 2; i++)
+        t->sum[i] = vec_add(t->sum[i], more[i]);
+}
+
+static void outputs(const job *j, const workspace *w, const strip *t, int64_t keys)
+{
+    bf16_tile tile = {.offsets = w->v_steps, .steps = sdi_pieces(keys, BF16_STEP),
+                      .last_pairs = last_pairs(keys), .b = w->p, .add = 1};
+    for (int64_t c = 0; c < j->columns; c += 2 * BF16_RUN) {
+        const int64_t left = j->a->d - c;
+        tile.a[0] = w->v + c * BF16_STEP;
+        tile.a[1] = left > BF16_RUN ? tile.a[0] + BLOCK : tile.a[0];
+        tile.rows[0] = (int32_t)SDI_MIN(left, BF16_RUN);
+        tile.rows[1] = (int32_t)SDI_MAX(SDI_MIN(left - BF16_RUN, BF16_RUN), 0);
+        tile.c = t->o + c * STRIP;
+        j->isa->tile(&tile);
+    }
+}
+
+static void attend(const job *j, const workspace *w, strip *t, int64_t key0, int64_t keys)
+{
+    scores(j, w, t, keys);
+    if (j->a->causal && key0 + keys - 1 > t->query0)
+        hide_future(j, t, key0, keys, w->s);
+    raise_max(j, t, keys, w->s);
+    probabilities(j, t, keys, w->s, w->p);
+    outputs(j, w, t, keys);
+}
+
+static void start_strip(const job *j, const workspace *w, strip *t, int64_t index,
+                        int64_t query0)
+{
+    t->q = w->q + index * j->steps * BF16_STEP_SIZE;
+    t->o = w->o + index * j->columns * STRIP;
+    t->query0 = query0;
+    for (int i = 0; i < 2; i++) {
+        t->max[i] = vec_set(-INFINITY);
+        t->sum[i] = vec_set(0);
+    }
+    memset(t->o, 0, (size_t)(STRIP * j->columns) * sizeof(float));
+}
+
+/* O / sum of P, transposed to rows of out. */
+static void store_outputs(const job *j, const strip *t, int64_t row0, int64_t count,
+                          int64_t column0)
+{
+    const sdi_mat *out = &j->a->out;
+    float inverse[STRIP];
+    for (int i = 0; i < 2; i++)
+        vec_storeu(inverse + i * VEC, vec_div(vec_set(1), t->sum[i]));
+    for (int64_t query = 0; query < count; query += 8) {
+        const __m256 factor = _mm256_loadu_ps(inverse + query);
+        for (int64_t c = 0; c < j->a->d; c += 8) {
+            __m256 r[8];
+            for (int i = 0; i < 8; i++)
+                r[i] = _mm256_mul_ps(_mm256_loadu_ps(t->o + (c + i) * STRIP + query), factor);
+            transpose_8x8(r);
+            for (int64_t i = 0; i < SDI_MIN(count - query, 8); i++) {
+                float eight[8];
+                _mm256_storeu_ps(eight, r[i]);
+                elements_narrow(elements_at(out, row0 + query + i, column0 + c), out->type, eight,
+                                SDI_MIN(j->a->d - c, 8));
+            }
+        }
+    }
+}
+
+static void attention_piece(void *argument, int64_t index, int32_t worker)
+{
+    const job *j = argument;
+    const sdi_attention *a = j->a;
+    const int64_t queries = j->strips * STRIP, blocks = sdi_pieces(a->tq, queries);
+    const int64_t query0 = index % blocks * queries;
+    const int64_t column0 = index / blocks % a->heads * a->d, image = index / blocks / a->heads;
+    const int64_t strips = SDI_MIN(sdi_pieces(a->tq - query0, STRIP), j->strips);
+    const workspace w = workspace_of(j, worker);
+    const unsigned callers = fpu_enter();
+    j->isa->enter();
+    strip t[STRIPS_MAX];
+    for (int64_t i = 0; i < strips; i++) {
+        const int64_t query = query0 + i * STRIP;
+        start_strip(j, &w, &t[i], i, query);
+        load_queries(j, &w, &t[i], image * a->tq + query, a->tq - query, column0);
+    }
+    const int64_t seen = a->causal ? SDI_MIN(query0 + queries, a->tk) : a->tk;
+    for (int64_t key0 = 0; key0 < seen; key0 += KEYS) {
+        const int64_t keys = SDI_MIN(KEYS, seen - key0);
+        load_keys(j, &w, image * a->tk + key0, keys, column0);
+        for (int64_t i = 0; i < strips; i++)
+            if (!a->causal || key0 < t[i].query0 + STRIP)
+                attend(j, &w, &t[i], key0, keys);
+    }
+    for (int64_t i = 0; i < strips; i++)
+        store_outputs(j, &t[i], image * a->tq + t[i].query0,
+                      SDI_MIN(a->tq - t[i].query0, STRIP), column0);
+    j->isa->leave();
+    fpu_leave(callers);
+}
+
+void sdi_x86_bf16_attention(const bf16_isa *isa, const sdi_exec *exec, const sdi_attention *a)
+{
+    job j = job_of(exec, isa, a);
+    const int64_t count = a->b * a->heads * sdi_pieces(a->tq, j.strips * STRIP);
+    const double work = (double)(a->b * a->heads * a->tq) * (double)(a->tk * a->d) / 8;
+    sdi_parallel_work(exec, count, work, attention_piece, &j);
+}
+
+size_t sdi_x86_bf16_attention_scratch(const sdi_attention *a, int32_t workers)
+{
+    return job_of(NULL, NULL, a).scratch * (size_t)workers;
+}
