@@ -47,6 +47,7 @@
 #ifndef STABLEDIFF_H
 #define STABLEDIFF_H
 
+#include "adapter.h"
 #include "component.h"
 #include "context.h"
 #include "image.h"

@@ -13,36 +13,37 @@
 
 /* ---- noise ------------------------------------------------------------------------------------- */
 
-void sdi_noise_init(sdi_noise *noise, const sdiff_generate_params *request, int32_t image)
+void sdi_noise_init(sdi_noise *noise, const sdi_env *env, const sdiff_generate_params *request,
+                    int32_t image)
 {
     memset(noise, 0, sizeof *noise);
+    noise->env = env;
     noise->request = request;
     const sdi_rng kind = request->rng == SDIFF_RNG_PHILOX ? SDI_RNG_PHILOX : SDI_RNG_TORCH;
     sdi_random_init(&noise->random, kind, (uint64_t)request->seed + (uint64_t)image);
 }
 
-static sdiff_status draw_at(const sdi_env *env, sdi_noise *noise, int64_t index, float *out,
-                            size_t count)
+static sdiff_status draw_at(sdi_noise *noise, int64_t index, float *out, size_t count)
 {
     const sdiff_generate_params *r = noise->request;
     if (!r->noise)
         sdi_random_normal(&noise->random, out, count);
     else if (r->noise(r->noise_user, index, out, count))
-        return sdi_fail(env, SDIFF_ERROR_CANCELLED, "cancelled by the noise callback");
+        return sdi_fail(noise->env, SDIFF_ERROR_CANCELLED, "cancelled by the noise callback");
     noise->drawn = index + 1;
     return SDIFF_OK;
 }
 
-sdiff_status sdi_noise_draw(const sdi_env *env, sdi_noise *noise, float *out, size_t count)
+sdiff_status sdi_noise_draw(sdi_noise *noise, float *out, size_t count)
 {
-    return draw_at(env, noise, noise->drawn, out, count);
+    return draw_at(noise, noise->drawn, out, count);
 }
 
 /* The sampler counts its own draws from 0. */
 static sdiff_status draw_for_sampler(void *user, int64_t index, float *out, size_t count)
 {
     sdi_noise *noise = user;
-    return draw_at(NULL, noise, noise->before + index, out, count);
+    return draw_at(noise, noise->before + index, out, count);
 }
 
 /* ---- setting up ---------------------------------------------------------------------------------- */

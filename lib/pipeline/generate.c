@@ -161,7 +161,7 @@ static sdiff_status make_picture(generation *g, int32_t image)
     sdi_denoiser *d = &g->denoiser;
     const size_t count = (size_t)sdi_denoiser_count(d);
     sdi_noise noise;
-    sdi_noise_init(&noise, g->request, image);
+    sdi_noise_init(&noise, &g->session->env, g->request, image);
     SDI_TRY(sdi_start_draw(&g->start, &noise, image));
     sdi_sampler *sampler = NULL;
     SDI_TRY(sdi_denoiser_sampler(d, &noise, &sampler));
@@ -181,7 +181,7 @@ static sdiff_status make_picture(generation *g, int32_t image)
 static sdiff_status count_evaluations(generation *g, int32_t *evaluations)
 {
     sdi_noise noise;
-    sdi_noise_init(&noise, g->request, 0);
+    sdi_noise_init(&noise, &g->session->env, g->request, 0);
     sdi_sampler *sampler = NULL;
     SDI_TRY(sdi_denoiser_sampler(&g->denoiser, &noise, &sampler));
     *evaluations = sdi_sampler_evaluations(sampler);

@@ -156,7 +156,7 @@ static sdiff_status draw_latents(const sdi_start *s, const sdi_posterior *p, sdi
         memcpy(out, p->mean, count * sizeof *out);
         return SDIFF_OK;
     }
-    SDI_TRY(sdi_noise_draw(env_of(s), noise, out, count));
+    SDI_TRY(sdi_noise_draw(noise, out, count));
     for (size_t i = 0; i < count; i++)
         out[i] = p->mean[i] + p->deviation[i] * out[i];
     return SDIFF_OK;
@@ -169,7 +169,7 @@ static sdiff_status draw_noise(const sdi_start *s, sdi_noise *noise, int32_t ima
     const size_t count = (size_t)sdi_denoiser_count(s->denoiser);
     const float *given = s->request->init_latents;
     if (!given)
-        return sdi_noise_draw(env_of(s), noise, s->noise, count);
+        return sdi_noise_draw(noise, s->noise, count);
     sdi_random_normal(&noise->random, s->noise, count);
     memcpy(s->noise, given + (size_t)image * count, count * sizeof *given);
     return SDIFF_OK;
@@ -181,7 +181,7 @@ static sdiff_status draw_masked(sdi_start *s, sdi_noise *noise)
 {
     const int64_t pixels = s->denoiser->h * s->denoiser->w;
     if (keeps_latents(s) && s->picture.deviation && s->request->encode_mode != SDIFF_ENCODE_MODE)
-        return sdi_noise_draw(env_of(s), noise, s->denoiser->latents,
+        return sdi_noise_draw(noise, s->denoiser->latents,
                               (size_t)sdi_denoiser_count(s->denoiser));
     if (!needs_masked(s))
         return SDIFF_OK;
