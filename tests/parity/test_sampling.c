@@ -164,7 +164,7 @@ static void check_run(bench *b, const char *run, const char *start, double stren
     d.concat = b->concat;
     test_ok(&b->p.env, sdi_session_reserve(&b->session));
     test_ok(&b->p.env, sdi_denoiser_allocate(&d));
-    sdi_noise_init(&noise, &b->request, 0);
+    sdi_noise_init(&noise, &b->p.env, &b->request, 0);
     test_ok(&b->p.env, sdi_denoiser_sampler(&d, &noise, &sampler));
     const float scale = strength < 1 ? 1 : (float)sdi_sampler_init_sigma(sampler);
     for (size_t i = 0; i < sdi_denoiser_count(&d); i++)
