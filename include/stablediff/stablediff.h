@@ -51,6 +51,7 @@
 #include "component.h"
 #include "context.h"
 #include "image.h"
+#include "mask.h"
 #include "model.h"
 #include "pipeline.h"
 #include "prompt.h"
