@@ -302,7 +302,8 @@ static void test_long_prompt_is_warned_of_at_every_level(void **state)
         params.log_user = &l;
         params.log_level = level;
         api *a = api_open_with(&params);
-        const sdiff_generate_params request = api_request(prompt);
+        sdiff_generate_params request = api_request(prompt);
+        request.emphasis = SDIFF_EMPHASIS_NONE; // one chunk
         api_ok(a->pipeline, sdiff_pipeline_generate(a->pipeline, &request));
         api_close(a);
         assert_int_equal(l.warnings, 1);
