@@ -99,7 +99,7 @@ void settings_init(settings *s)
     s->seed = -1;
 }
 
-/* ---- words of choices --------------------------------------------------------------------------- */
+/* ---- words of choices ------------------------------------------------------------------------ */
 
 static const entry *find_entry(const char *name)
 {
@@ -140,7 +140,7 @@ const char *settings_word(const char *option, int64_t value)
     return word;
 }
 
-/* ---- parsing -------------------------------------------------------------------------------------- */
+/* ---- parsing --------------------------------------------------------------------------------- */
 
 static int refuse(const entry *e, const char *text, const char *needed)
 {
@@ -246,7 +246,7 @@ int settings_read(settings *s, int argc, char **argv)
     return 1;
 }
 
-/* ---- help ---------------------------------------------------------------------------------------------- */
+/* ---- help ------------------------------------------------------------------------------------ */
 
 void settings_print_help(FILE *file)
 {
