@@ -49,6 +49,7 @@
 
 #include "component.h"
 #include "context.h"
+#include "depth.h"
 #include "image.h"
 #include "model.h"
 #include "pipeline.h"

@@ -22,6 +22,7 @@ static const char usage[] =
     "  unet        in sample, timestep, context [, down_residual.N, mid_residual]; out out\n"
     "  vae-encode  in image [b,3,h,w] in [-1,1]; out mean, logvar\n"
     "  vae-decode  in z, divided by the scaling factor; out image\n"
+    "  depth       in pixel_values [b,3,h,w], (x - 0.5) / 0.5 of pixels in [0,1]; out depth\n"
     "  randn       seed=S n=N rng=torch|philox; out noise\n"
     "  txt2img     prompt= negative= steps= cfg= sampler= schedule= eta= spacing= rescale=\n"
     "              clip_skip= seed=; in noise [b,c,h,w] [, noise.N]; out latents.N, latents, image\n"
@@ -216,6 +217,7 @@ static const struct {
     {"unet", probe_component, 1, 1},
     {"vae-encode", probe_component, 1, 1},
     {"vae-decode", probe_component, 1, 1},
+    {"depth", probe_component, 1, 1},
     {"txt2img", probe_txt2img, 0, 1},
 };
 
