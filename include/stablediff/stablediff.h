@@ -47,10 +47,12 @@
 #ifndef STABLEDIFF_H
 #define STABLEDIFF_H
 
+#include "adapter.h"
 #include "component.h"
 #include "context.h"
 #include "depth.h"
 #include "image.h"
+#include "mask.h"
 #include "model.h"
 #include "pipeline.h"
 #include "sampler.h"

@@ -73,6 +73,8 @@ sdiff_status sdi_config_vae(const sdi_env *env, const char *name, const json_t *
     SDI_TRY(sdi_config_int(env, name, json, "latent_channels", 1, 1024, &c->latent_channels));
     SDI_TRY(sdi_config_int(env, name, json, "layers_per_block", 1, SDI_MAX_LAYERS,
                            &c->layers_per_block));
+    SDI_TRY(sdi_config_int(env, name, json, "stem_channels", 1, SDI_MAX_CHANNELS,
+                           &c->stem_channels)); // not diffusers': of models saved by this library
     SDI_TRY(sdi_config_int(env, name, json, "norm_num_groups", 1, SDI_MAX_CHANNELS,
                            &c->norm_groups));
     SDI_TRY(vae_options(env, name, json, c));

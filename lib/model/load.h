@@ -128,6 +128,8 @@ sdi_task sdi_infer_task(const sdi_model_config *config);
  * tell. */
 void sdi_infer_heads(sdi_model_config *config);
 sdiff_status sdi_infer_prediction(const sdi_loader *l, int32_t file);
+/* What sdi_save_ldm put into a file's metadata. */
+sdiff_status sdi_apply_saved(sdi_loader *l, int32_t file);
 
 /* A dimension between 1 and maximum, else a sentence about the tensor. */
 sdiff_status sdi_dimension(const sdi_env *env, const char *file_name, const sdi_tensor_info *info,

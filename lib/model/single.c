@@ -249,6 +249,7 @@ sdiff_status sdi_open_single(sdi_loader *l, sdi_tensor_file *file, const char *n
         SDI_TRY(sdi_infer_prediction(l, index));
     }
     SDI_TRY(read_scale(l, index));
+    SDI_TRY(sdi_apply_saved(l, index));
     SDI_TRY(apply_configs(l));
     if (unet.layout == SDI_LAYOUT_DIFFUSERS && unet.prefix && !l->model->config_place &&
         !l->options->config_text)

@@ -181,15 +181,19 @@ static const char *pad_word(const json_t *json)
     return json_string_value(json_is_object(pad) ? json_object_get(pad, "content") : pad);
 }
 
-/* The id of a token by its spelling, from the file that has them all. */
+/* The id of a token by its spelling, from the file that has them all; "!" is the first of every
+ * CLIP vocabulary, also where the folder holds none. */
 static sdiff_status look_up(const sdi_env *env, const char *folder, const char *word, int32_t *id)
 {
     json_t *vocabulary = NULL;
     char *path = NULL;
     SDI_TRY(sdi_follow_join(env, folder, "/vocab.json", &path));
-    const sdiff_status status = sdi_json_parse_file(env, path, &vocabulary);
+    const int first = !sdi_exists(path) && strcmp(word, "!") == 0;
+    const sdiff_status status = first ? SDIFF_OK : sdi_json_parse_file(env, path, &vocabulary);
     sdi_free(env, path);
     SDI_TRY(status);
+    if (first)
+        *id = 0;
     const json_t *value = json_object_get(vocabulary, word);
     if (json_is_integer(value) && json_integer_value(value) >= 0 &&
         json_integer_value(value) < 1 << 24)

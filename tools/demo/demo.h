@@ -14,8 +14,12 @@ typedef struct settings {
     const char *model, *config, *vae, *vocab;
     const char *prompt, *negative;
     const char *output, *preview, *filmstrip, *from_png;
+    const char *init_img, *mask, *depth_map;
     const char *sampler, *schedule, *kernels;
     double cfg_scale, cfg_rescale, eta;
+    double strength, mask_blur; // strength negative: the mode's own
+    int64_t inpaint_area;       // 0: the whole picture, 1: the marked part
+    int64_t mask_padding, raw_decode;
     int64_t seed; // -1: random
     int64_t width, height; // 0: the model's
     int64_t steps, batch_count, threads, clip_skip;
@@ -103,6 +107,26 @@ void filmstrip_step(filmstrip *f, const sdiff_step *step);
 int filmstrip_finish(filmstrip *f, sdiff_image *picture);
 void filmstrip_drop(filmstrip *f);
 
+/* ---- inputs.c: pictures to start from ------------------------------------------------------------------------ */
+
+typedef struct inputs {
+    sdiff_image *picture; // RGB, as loaded
+    sdiff_image *mask;    // gray, blurred, of its size
+    sdiff_image *depth;   // gray
+    sdiff_image *whole;   // the picture with the marked part made anew
+    sdiff_rect area;      // of that part
+    float *planes, *mask_plane, *depth_plane; // NULL: none
+} inputs;
+
+struct demo;
+/* Loads what the settings name and settles the size. Returns an exit code. */
+int inputs_read(struct demo *d);
+void inputs_fill(const struct demo *d, sdiff_generate_params *request);
+/* `made` itself, or the picture that it was cut out of with it pasted in; owned by d. */
+int inputs_finish(struct demo *d, sdiff_image *made, sdiff_image **out);
+void inputs_drop(inputs *in);
+double inputs_strength(const settings *s); // in use
+
 /* ---- request.c ---------------------------------------------------------------------------------------------- */
 
 /* Everything a run of the program holds. */
@@ -111,6 +135,7 @@ typedef struct demo {
     sdiff_context *context;
     sdiff_model *model;
     sdiff_pipeline *pipeline;
+    inputs inputs;
     progress progress;
     filmstrip film;
     sdiff_image *recalled;  // of --from-png

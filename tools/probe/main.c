@@ -23,9 +23,18 @@ static const char usage[] =
     "  vae-encode  in image [b,3,h,w] in [-1,1]; out mean, logvar\n"
     "  vae-decode  in z, divided by the scaling factor; out image\n"
     "  depth       in pixel_values [b,3,h,w], (x - 0.5) / 0.5 of pixels in [0,1]; out depth\n"
+    "  convert     format=ldm|diffusers dtype=keep|fp32|fp16|bf16 schedule=0|1: writes the model to\n"
+    "              --out (a file, or a folder), LoRAs merged\n"
     "  randn       seed=S n=N rng=torch|philox; out noise\n"
     "  txt2img     prompt= negative= steps= cfg= sampler= schedule= eta= spacing= rescale=\n"
-    "              clip_skip= seed=; in noise [b,c,h,w] [, noise.N]; out latents.N, latents, image\n"
+    "              clip_skip= seed= final=zero|sigma_min emphasis=none|original|no_norm|\n"
+    "              interpolate|ignore; in noise [b,c,h,w], noise.N (draws of the sampler; without\n"
+    "              noise the start is noise.0); out latents.N, latents, image\n"
+    "  img2img     the same and strength= encode=sample|mode from_image=0|1 (at strength 1);\n"
+    "              in image [1,3,h,w] in [0,1], noise.N (all draws: of the encoder, added, of\n"
+    "              the sampler)\n"
+    "  inpaint     the same and keep=0|1 (pixels outside of the mask); in image, mask [1,1,h,w]\n"
+    "  depth2img   as img2img; in image, depth [1,1,h,w] of any size\n"
     "\n"
     "options:\n"
     "  -m, --model PATH      diffusers folder or single-file checkpoint\n"
@@ -36,6 +45,10 @@ static const char usage[] =
     "      --kernels LIST    kernel sets that may be used, e.g. ref,openblas\n"
     "      --prediction P    epsilon, v or sample, in place of what the model says\n"
     "      --ema             EMA weights\n"
+    "      --lora F[:SCALE]  LoRA merged into the weights (again for more); keys that find no place\n"
+    "                        are listed on stderr\n"
+    "      --embedding F     textual inversion; ids behind the vocabulary's stand for its vectors,\n"
+    "                        in the order given (again for more)\n"
     "  -t, --threads N       default: physical cores\n"
     "      --in FILE         input tensors (safetensors)\n"
     "      --out FILE        output tensors (safetensors)\n"
@@ -80,7 +93,7 @@ int probe_real(const probe *p, const char *key, double *value)
 /* ---- arguments ---------------------------------------------------------------------------------- */
 
 enum { OPT_CONFIG = 256, OPT_VAE, OPT_VOCAB, OPT_COMPUTE, OPT_KERNELS, OPT_PREDICTION, OPT_EMA,
-       OPT_IN, OPT_OUT, OPT_JSON };
+       OPT_IN, OPT_OUT, OPT_JSON, OPT_LORA, OPT_EMBEDDING };
 
 static const struct option options[] = {
     {"model", required_argument, NULL, 'm'},
@@ -91,6 +104,8 @@ static const struct option options[] = {
     {"kernels", required_argument, NULL, OPT_KERNELS},
     {"prediction", required_argument, NULL, OPT_PREDICTION},
     {"ema", no_argument, NULL, OPT_EMA},
+    {"lora", required_argument, NULL, OPT_LORA},
+    {"embedding", required_argument, NULL, OPT_EMBEDDING},
     {"threads", required_argument, NULL, 't'},
     {"in", required_argument, NULL, OPT_IN},
     {"out", required_argument, NULL, OPT_OUT},
@@ -136,6 +151,19 @@ static int add_key(probe *p, char *argument)
     return 1;
 }
 
+static int add_adapter(probe *p, char *text, int is_lora)
+{
+    if (p->adapter_count == MAX_ADAPTERS) {
+        probe_fail("too many --lora and --embedding");
+        return 0;
+    }
+    adapter *a = &p->adapters[p->adapter_count++];
+    *a = (adapter){.path = text, .scale = 1, .is_lora = is_lora};
+    if (is_lora)
+        split_scale(text, &a->scale);
+    return 1;
+}
+
 static void log_line(void *user, int32_t level, const char *message)
 {
     (void)user;
@@ -157,6 +185,8 @@ static int take_option(probe *p, sdiff_context_params *c, int option)
     case OPT_PREDICTION:
         return set_choice("--prediction", predictions, optarg, &p->model_params.prediction);
     case OPT_EMA: p->model_params.use_ema = 1; return 1;
+    case OPT_LORA: return add_adapter(p, optarg, 1);
+    case OPT_EMBEDDING: return add_adapter(p, optarg, 0);
     case OPT_KERNELS: c->kernels = optarg; return 1;
     case OPT_IN: p->in_path = optarg; return 1;
     case OPT_OUT: p->out_path = optarg; return 1;
@@ -202,23 +232,29 @@ int probe_open_model(probe *p)
         return probe_fail("which model? (-m MODEL)");
     const sdiff_status status = sdiff_model_open(p->context, p->model_path, &p->model_params,
                                                  &p->model);
-    return status == SDIFF_OK ? 0 : complain("sd-probe", status, sdiff_context_error(p->context));
+    if (status != SDIFF_OK)
+        return complain("sd-probe", status, sdiff_context_error(p->context));
+    return probe_adapt(p);
 }
 
 static const struct {
     const char *name;
     int (*run)(probe *p);
-    int has_input, has_output;
+    int has_input, has_output; // of tensors
 } components[] = {
     {"info", probe_info, 0, 0},
     {"tokenize", probe_tokenize, 0, 0},
+    {"convert", probe_convert, 0, 0},
     {"randn", probe_randn, 0, 1},
     {"text", probe_component, 1, 1},
     {"unet", probe_component, 1, 1},
     {"vae-encode", probe_component, 1, 1},
     {"vae-decode", probe_component, 1, 1},
     {"depth", probe_component, 1, 1},
-    {"txt2img", probe_txt2img, 0, 1},
+    {"txt2img", probe_generate, 0, 1},
+    {"img2img", probe_generate, 1, 1},
+    {"inpaint", probe_generate, 1, 1},
+    {"depth2img", probe_generate, 1, 1},
 };
 
 static int run_on_files(probe *p, int index)
@@ -234,7 +270,7 @@ static int run_on_files(probe *p, int index)
     if (status != SDIFF_OK)
         return complain("sd-probe", status, sdiff_context_error(p->context));
     const int code = components[index].run(p);
-    if (code || !p->out_path)
+    if (code || !components[index].has_output)
         return code;
     status = sdiff_tensors_save(p->out, p->out_path);
     return status == SDIFF_OK ? 0 : complain("sd-probe", status, sdiff_tensors_error(p->out));
