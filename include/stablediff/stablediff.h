@@ -55,6 +55,7 @@
 #include "mask.h"
 #include "model.h"
 #include "pipeline.h"
+#include "prompt.h"
 #include "sampler.h"
 #include "status.h"
 #include "tokenizer.h"
