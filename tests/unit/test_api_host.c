@@ -13,7 +13,7 @@
 #include <xmmintrin.h>
 #endif
 
-/* ---- memory -------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static void test_host_allocator_is_used_and_balanced(void **state)
 {
@@ -124,7 +124,7 @@ static void test_failing_allocations_neither_crash_nor_leak(void **state)
     assert_true(n > 100);
 }
 
-/* ---- threads ------------------------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------------------------- */
 
 typedef struct runner {
     atomic_int calls;
@@ -162,7 +162,7 @@ static void test_host_parallel_for_is_used_and_gives_the_same_bits(void **state)
     }
 }
 
-/* ---- the floating-point mode --------------------------------------------------------------------- */
+/* ---- the floating-point mode ----------------------------------------------------------------- */
 
 typedef struct modes {
     unsigned csr;
@@ -215,7 +215,7 @@ static void test_floating_point_mode_is_kept(void **state)
 #endif
 }
 
-/* ---- silence ------------------------------------------------------------------------------------- */
+/* ---- silence --------------------------------------------------------------------------------- */
 
 static off_t size_of(int descriptor)
 {
@@ -270,7 +270,7 @@ static void test_library_prints_nothing(void **state)
     assert_int_equal(written, 0);
 }
 
-/* ---- log ----------------------------------------------------------------------------------------- */
+/* ---- log ------------------------------------------------------------------------------------- */
 
 typedef struct lines {
     int count, warnings, highest;
@@ -302,7 +302,8 @@ static void test_long_prompt_is_warned_of_at_every_level(void **state)
         params.log_user = &l;
         params.log_level = level;
         api *a = api_open_with(&params);
-        const sdiff_generate_params request = api_request(prompt);
+        sdiff_generate_params request = api_request(prompt);
+        request.emphasis = SDIFF_EMPHASIS_NONE; // one chunk
         api_ok(a->pipeline, sdiff_pipeline_generate(a->pipeline, &request));
         api_close(a);
         assert_int_equal(l.warnings, 1);
