@@ -120,6 +120,28 @@ static sdiff_status add_parts(ldm *l)
     return add_part(l, SDI_PART_TEXT, SDI_LAYOUT_DIFFUSERS, "cond_stage_model.transformer.");
 }
 
+/* Networks and numbers of single files that the model does not use itself, but others do. */
+static int is_worth_keeping(const char *name)
+{
+    static const char *const starts[] = {"depth_model.", "cond_stage_model.model.logit_scale",
+                                         "cond_stage_model.model.text_projection"};
+    for (size_t i = 0; i < SDI_COUNT(starts); i++)
+        if (strncmp(name, starts[i], strlen(starts[i])) == 0)
+            return 1;
+    return 0;
+}
+
+static sdiff_status add_companions(ldm *l)
+{
+    const sdi_model *m = l->file.model;
+    for (int32_t k = 0; k < m->file_count; k++)
+        for (int32_t i = 0; i < sdi_tensor_file_count(m->files[k].file); i++)
+            if (m->files[k].state[i] == SDI_TENSOR_FREE &&
+                is_worth_keeping(sdi_tensor_file_info(m->files[k].file, i)->name))
+                SDI_TRY(sdi_save_add_copy(&l->file, m->files[k].file, i));
+    return SDIFF_OK;
+}
+
 /* ---- metadata -------------------------------------------------------------------------------- */
 
 static sdiff_status dump(const ldm *l, json_t *json, char **out)
@@ -172,6 +194,8 @@ sdiff_status sdi_save_ldm(const sdi_env *env, const sdi_model *model, const char
     sdiff_status status = add_schedule(&l);
     if (status == SDIFF_OK)
         status = add_parts(&l);
+    if (status == SDIFF_OK)
+        status = add_companions(&l);
     if (status == SDIFF_OK)
         status = write(&l, path, &config);
     for (int32_t i = 0; i < SDI_SAVED_CONFIGS; i++)

@@ -6,7 +6,7 @@
 #ifndef SDI_PIPELINE_SESSION_H
 #define SDI_PIPELINE_SESSION_H
 
-#include "model/model.h"
+#include "model/embedding.h"
 #include "nn/plan.h"
 
 typedef enum sdi_network {
@@ -35,6 +35,7 @@ typedef struct sdi_session {
     sdi_model *model; // a reference
     sdi_pool *pool;   // of the context
     sdi_tokenizer_variant variant;
+    const sdi_embeddings *embeddings; // that prompts may name; NULL: none
     void *arena;
     uint64_t arena_bytes;
     sdi_slot slots[SDI_MAX_SLOTS];
