@@ -22,7 +22,7 @@ typedef struct sdi_denoiser {
     const sdi_schedule_config *schedule;
     const sdi_conditioning *conditioning; // NULL: a model without text
     struct sdi_controls *controls;        // NULL: none
-    sdi_progress *progress;               // is told which step is being made
+    sdi_progress *progress;               // is told which step is being made; NULL: nobody
     sdi_plan *unet;
     int32_t rows;                 // of the U-Net's batch
     int32_t side[SDI_MAX_SIDES];  // the side of the conditioning that each row stands for
