@@ -54,6 +54,7 @@
 #include "mask.h"
 #include "model.h"
 #include "pipeline.h"
+#include "prompt.h"
 #include "sampler.h"
 #include "status.h"
 #include "tokenizer.h"

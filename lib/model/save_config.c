@@ -12,7 +12,7 @@
 const char *const sdi_saved_configs[SDI_SAVED_CONFIGS] = {
     "stablediff.unet", "stablediff.scheduler", "stablediff.config"};
 
-/* ---- small things ------------------------------------------------------------------------------- */
+/* ---- small things ---------------------------------------------------------------------------- */
 
 static json_t *ints(const int32_t *values, int32_t count)
 {
@@ -67,7 +67,7 @@ char *sdi_save_dump(json_t *json, size_t flags)
     return text;
 }
 
-/* ---- U-Net -------------------------------------------------------------------------------------- */
+/* ---- U-Net ----------------------------------------------------------------------------------- */
 
 int sdi_save_unet_is_expressible(const sdi_unet_config *c)
 {
@@ -141,7 +141,7 @@ json_t *sdi_save_unet_config(const sdi_unet_config *c)
     return json;
 }
 
-/* ---- autoencoder and text encoder --------------------------------------------------------------- */
+/* ---- autoencoder and text encoder ------------------------------------------------------------ */
 
 json_t *sdi_save_vae_config(const sdi_vae_config *c)
 {
@@ -183,7 +183,7 @@ json_t *sdi_save_clip_config(const sdi_clip_config *c)
                      "pad_token_id", (int)c->pad_token, "vocab_size", (int)c->vocab_size);
 }
 
-/* ---- schedule ----------------------------------------------------------------------------------- */
+/* ---- schedule -------------------------------------------------------------------------------- */
 
 static const char *scheduler_class(const sdi_model_config *config)
 {
@@ -211,7 +211,7 @@ json_t *sdi_save_scheduler_config(const sdi_model_config *config)
     return json;
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static const char *pipeline_class(const sdi_model_config *c)
 {

@@ -27,7 +27,7 @@ typedef struct folder {
     sdi_model_config config; // of what is written
 } folder;
 
-/* ---- small files -------------------------------------------------------------------------------- */
+/* ---- small files ----------------------------------------------------------------------------- */
 
 static sdiff_status make_folder(const folder *f, const char *path)
 {
@@ -71,7 +71,7 @@ static sdiff_status write_json(const folder *f, const char *name, json_t *json)
     return status;
 }
 
-/* ---- networks ----------------------------------------------------------------------------------- */
+/* ---- networks -------------------------------------------------------------------------------- */
 
 static sdiff_status write_weights(const folder *f, const char *name, const sdi_part *parts,
                                   int32_t count)
@@ -135,7 +135,7 @@ static sdiff_status write_text(const folder *f)
     return write_weights(f, "text_encoder/model.safetensors", parts, 1);
 }
 
-/* ---- tokenizer ---------------------------------------------------------------------------------- */
+/* ---- tokenizer ------------------------------------------------------------------------------- */
 
 /* Copies a file of the tokenizer's folder where it exists. */
 static sdiff_status copy_file(const folder *f, const char *place, const char *name, int *found)
@@ -198,7 +198,7 @@ static sdiff_status write_tokenizer(const folder *f)
     return write_pad(f);
 }
 
-/* ---- together ----------------------------------------------------------------------------------- */
+/* ---- together -------------------------------------------------------------------------------- */
 
 static sdiff_status write_pipeline(const folder *f)
 {

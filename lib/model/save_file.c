@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- tensors ------------------------------------------------------------------------------------ */
+/* ---- tensors --------------------------------------------------------------------------------- */
 
 static sdi_save_tensor *push(sdi_save_file *f)
 {
@@ -140,7 +140,7 @@ void sdi_save_free(sdi_save_file *f)
     f->tensors = NULL;
 }
 
-/* ---- values ------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 typedef struct writing {
     sdi_save_file *f;
@@ -190,6 +190,13 @@ static sdiff_status view_param(const sdi_save_file *f, const sdi_save_tensor *t,
     return SDIFF_OK;
 }
 
+/* Written: the pages of the model's file are not needed again. */
+static void release(const sdi_save_file *f, sdi_part part, int32_t param)
+{
+    const sdi_tensor_ref *ref = &f->model->parts[part].refs[param];
+    sdi_tensor_file_release(ref->file, ref->index);
+}
+
 /* Pieces of fused tensors go out head by head: [heads][pieces][rows]. */
 static sdiff_status write_params(const writing *w, const sdi_save_tensor *t)
 {
@@ -208,8 +215,11 @@ static sdiff_status write_params(const writing *w, const sdi_save_tensor *t)
         for (int32_t i = 0; i < t->pieces && status == SDIFF_OK; i++)
             status = sdi_safetensors_append(w->f->env, w->writer,
                                             (const char *)data[i] + (uint64_t)h * block, block);
-    for (int32_t i = 0; i < t->pieces; i++)
+    for (int32_t i = 0; i < t->pieces; i++) {
         sdi_free(w->f->env, owned[i]);
+        if (t->params[i] >= 0)
+            release(w->f, t->part, t->params[i]);
+    }
     return status;
 }
 

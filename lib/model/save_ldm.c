@@ -21,7 +21,7 @@ typedef struct ldm {
     char *configs[SDI_SAVED_CONFIGS]; // jansson's memory
 } ldm;
 
-/* ---- schedule ----------------------------------------------------------------------------------- */
+/* ---- schedule -------------------------------------------------------------------------------- */
 
 /* Row t of the twelve, from the products up to t and before it. */
 static void buffers_at(double product, double before, double row[BUFFERS])
@@ -79,7 +79,7 @@ static sdiff_status add_schedule(ldm *l)
     return SDIFF_OK;
 }
 
-/* ---- networks ----------------------------------------------------------------------------------- */
+/* ---- networks -------------------------------------------------------------------------------- */
 
 static sdiff_status add_position_ids(ldm *l)
 {
@@ -120,7 +120,7 @@ static sdiff_status add_parts(ldm *l)
     return add_part(l, SDI_PART_TEXT, SDI_LAYOUT_DIFFUSERS, "cond_stage_model.transformer.");
 }
 
-/* ---- metadata ----------------------------------------------------------------------------------- */
+/* ---- metadata -------------------------------------------------------------------------------- */
 
 static sdiff_status dump(const ldm *l, json_t *json, char **out)
 {

@@ -240,6 +240,7 @@ static sdiff_status call_host(sdi_denoiser *d, const sdi_ask *ask)
                               .noise = d->output,
                               .timestep = ask->timestep,
                               .sigma = ask->sigma,
+                              .image = d->progress->state.image,
                               .step = ask->step,
                               .steps = ask->steps,
                               .channels = (int32_t)d->c,

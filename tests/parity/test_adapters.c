@@ -71,7 +71,7 @@ static void add(bench *b, const char *file, double scale)
     assert_string_equal(sdiff_model_lora_report(b->model), "");
 }
 
-/* ---- LoRA ---------------------------------------------------------------------------------------- */
+/* ---- LoRA ------------------------------------------------------------------------------------ */
 
 static double larger(double a, double b)
 {
@@ -153,7 +153,7 @@ static void test_lora_removed_is_never_applied(void **state)
     close_bench(&b);
 }
 
-/* ---- textual inversion ---------------------------------------------------------------------------- */
+/* ---- textual inversion ----------------------------------------------------------------------- */
 
 static void compare_inversion(const char *one, const char *multi)
 {

@@ -36,7 +36,7 @@ void settings_print_help(FILE *file);
 const char *settings_word(const char *option, int64_t value);
 int settings_find_word(const char *option, const char *word, int64_t *value); // 0: not found
 
-/* ---- parameters.c: settings in a PNG, in the form that A1111's web UI writes ------------------- */
+/* ---- parameters.c: settings in a PNG, in the form that A1111's web UI writes --------------- */
 
 /* What a picture was made with: a text for its "parameters" chunk, to be freed; NULL: no memory. */
 char *parameters_write(const settings *s, int64_t seed, int width, int height, const char *model);
@@ -47,7 +47,7 @@ char *parameters_write(const settings *s, int64_t seed, int width, int height, c
 int parameters_read(settings *s, char *text, char *ignored, size_t ignored_size,
                     const char **model);
 
-/* ---- names.c: samplers as A1111 shows them --------------------------------------------------------- */
+/* ---- names.c: samplers as A1111 shows them ------------------------------------------------- */
 
 /* "DPM++ 2M" and "Karras" (NULL: none) for the library's names. */
 const char *shown_sampler(const char *name);
@@ -58,7 +58,7 @@ int sampler_from_shown(const char *sampler, const char *schedule, const char **n
                        const char **schedule_name);
 void list_samplers(void);
 
-/* ---- paths.c ----------------------------------------------------------------------------------------- */
+/* ---- paths.c ------------------------------------------------------------------------------- */
 
 /* The model that comes with the project, beside the program in the build tree or installed. */
 const char *default_model(void);
@@ -69,7 +69,7 @@ char *model_name(const char *path);
 /* Whether a file can be put there, told before work is done for it. Returns an exit code. */
 int check_output(const char *path);
 
-/* ---- progress.c ---------------------------------------------------------------------------------------- */
+/* ---- progress.c ---------------------------------------------------------------------------- */
 
 typedef struct progress {
     int bar, quiet;
@@ -86,7 +86,7 @@ int progress_update(void *p, const sdiff_progress *state);
 void progress_step(progress *p, const sdiff_step *step);
 void progress_end(progress *p);
 
-/* ---- filmstrip.c ------------------------------------------------------------------------------------------ */
+/* ---- filmstrip.c --------------------------------------------------------------------------- */
 
 /* Previews of the steps of one picture. */
 typedef struct filmstrip {
@@ -107,7 +107,7 @@ void filmstrip_step(filmstrip *f, const sdiff_step *step);
 int filmstrip_finish(filmstrip *f, sdiff_image *picture);
 void filmstrip_drop(filmstrip *f);
 
-/* ---- inputs.c: pictures to start from ------------------------------------------------------------------------ */
+/* ---- inputs.c: pictures to start from ------------------------------------------------------ */
 
 typedef struct inputs {
     sdiff_image *picture; // RGB, as loaded
@@ -127,7 +127,7 @@ int inputs_finish(struct demo *d, sdiff_image *made, sdiff_image **out);
 void inputs_drop(inputs *in);
 double inputs_strength(const settings *s); // in use
 
-/* ---- request.c ---------------------------------------------------------------------------------------------- */
+/* ---- request.c ----------------------------------------------------------------------------- */
 
 /* Everything a run of the program holds. */
 typedef struct demo {

@@ -117,7 +117,7 @@ void settings_init(settings *s)
     s->mask_padding = 32;
 }
 
-/* ---- words of choices --------------------------------------------------------------------------- */
+/* ---- words of choices ------------------------------------------------------------------------ */
 
 static const entry *find_entry(const char *name)
 {
@@ -158,7 +158,7 @@ const char *settings_word(const char *option, int64_t value)
     return word;
 }
 
-/* ---- parsing -------------------------------------------------------------------------------------- */
+/* ---- parsing --------------------------------------------------------------------------------- */
 
 static int refuse(const entry *e, const char *text, const char *needed)
 {
@@ -264,7 +264,7 @@ int settings_read(settings *s, int argc, char **argv)
     return 1;
 }
 
-/* ---- help ---------------------------------------------------------------------------------------------- */
+/* ---- help ------------------------------------------------------------------------------------ */
 
 void settings_print_help(FILE *file)
 {

@@ -30,7 +30,7 @@ static double seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* ---- interruption ---------------------------------------------------------------------------------- */
+/* ---- interruption ---------------------------------------------------------------------------- */
 
 /* The first Ctrl-C asks the pipeline to stop, the second one finds the default action again. */
 static sdiff_pipeline *volatile running;
@@ -51,7 +51,7 @@ static void watch_interrupts(sdiff_pipeline *pipeline)
     sigaction(SIGTERM, &action, NULL);
 }
 
-/* ---- settings ---------------------------------------------------------------------------------------- */
+/* ---- settings -------------------------------------------------------------------------------- */
 
 static int recall(demo *d, settings *s)
 {
@@ -94,7 +94,7 @@ int demo_read_settings(demo *d, int argc, char **argv)
     return settings_read(s, argc, argv) ? 0 : EXIT_USAGE; // options come before the picture's
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------ */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static void log_line(void *user, int32_t level, const char *message)
 {
@@ -195,7 +195,7 @@ int demo_open(demo *d)
     return code ? code : inputs_read(d);
 }
 
-/* ---- drawing ----------------------------------------------------------------------------------------- */
+/* ---- drawing --------------------------------------------------------------------------------- */
 
 static int on_step(void *user, const sdiff_step *step)
 {
