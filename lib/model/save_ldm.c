@@ -112,6 +112,8 @@ static sdiff_status add_parts(ldm *l)
     SDI_TRY(add_part(l, SDI_PART_UNET, SDI_LAYOUT_LDM, "model.diffusion_model."));
     SDI_TRY(add_part(l, SDI_PART_VAE_ENCODER, SDI_LAYOUT_LDM, vae));
     SDI_TRY(add_part(l, SDI_PART_VAE_DECODER, SDI_LAYOUT_LDM, vae));
+    SDI_TRY(add_part(l, SDI_PART_DEPTH, SDI_LAYOUT_LDM, "depth_model.model."));
+    SDI_TRY(add_part(l, SDI_PART_CONTROL, SDI_LAYOUT_LDM, "control_model."));
     if (!m->parts[SDI_PART_TEXT].declared)
         return SDIFF_OK;
     if (open)
@@ -158,6 +160,10 @@ static sdiff_status make_configs(ldm *l, const sdi_model_config *config)
         SDI_TRY(dump(l, sdi_save_unet_config(&config->unet), &l->configs[0]));
     if (config->has[SDI_PART_UNET])
         SDI_TRY(dump(l, sdi_save_scheduler_config(config), &l->configs[1]));
+    if (config->has[SDI_PART_DEPTH]) {
+        SDI_TRY(dump(l, sdi_save_dpt_config(&config->depth), &l->configs[3]));
+        SDI_TRY(dump(l, sdi_save_extractor(&config->depth_input), &l->configs[4]));
+    }
     if (json_object_size(flat) == 0) {
         json_decref(flat);
         return SDIFF_OK;
