@@ -112,6 +112,10 @@ static sdiff_status add_parts(ldm *l)
     SDI_TRY(add_part(l, SDI_PART_UNET, SDI_LAYOUT_LDM, "model.diffusion_model."));
     SDI_TRY(add_part(l, SDI_PART_VAE_ENCODER, SDI_LAYOUT_LDM, vae));
     SDI_TRY(add_part(l, SDI_PART_VAE_DECODER, SDI_LAYOUT_LDM, vae));
+    SDI_TRY(add_part(l, SDI_PART_DEPTH, SDI_LAYOUT_LDM, "depth_model.model."));
+    SDI_TRY(add_part(l, SDI_PART_CONTROL, SDI_LAYOUT_LDM, "control_model."));
+    SDI_TRY(add_part(l, SDI_PART_TAESD_ENCODER, SDI_LAYOUT_LDM, "taesd_encoder."));
+    SDI_TRY(add_part(l, SDI_PART_TAESD_DECODER, SDI_LAYOUT_LDM, "taesd_decoder."));
     if (!m->parts[SDI_PART_TEXT].declared)
         return SDIFF_OK;
     if (open)
@@ -158,6 +162,11 @@ static sdiff_status make_configs(ldm *l, const sdi_model_config *config)
         SDI_TRY(dump(l, sdi_save_unet_config(&config->unet), &l->configs[0]));
     if (config->has[SDI_PART_UNET])
         SDI_TRY(dump(l, sdi_save_scheduler_config(config), &l->configs[1]));
+    if (config->has[SDI_PART_DEPTH]) {
+        SDI_TRY(dump(l, sdi_save_depth_config(&config->depth), &l->configs[SDI_SAVED_DEPTH]));
+        SDI_TRY(dump(l, sdi_save_extractor_config(&config->depth_input),
+                     &l->configs[SDI_SAVED_DEPTH_INPUT]));
+    }
     if (json_object_size(flat) == 0) {
         json_decref(flat);
         return SDIFF_OK;
