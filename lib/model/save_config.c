@@ -11,11 +11,11 @@
 
 const char *const sdi_saved_configs[SDI_SAVED_CONFIGS] = {
     "stablediff.unet", "stablediff.scheduler", "stablediff.config", "stablediff.depth",
-    "stablediff.depth_input"};
+    "stablediff.extractor"};
 
 /* ---- small things ---------------------------------------------------------------------------- */
 
-json_t *sdi_save_ints(const int32_t *values, int32_t count)
+static json_t *ints(const int32_t *values, int32_t count)
 {
     json_t *list = json_array();
     for (int32_t i = 0; i < count; i++)
@@ -28,7 +28,7 @@ static json_t *per_level(const int32_t *values, int32_t count)
 {
     for (int32_t i = 1; i < count; i++)
         if (values[i] != values[0])
-            return sdi_save_ints(values, count);
+            return ints(values, count);
     return json_integer(values[0]);
 }
 
@@ -41,7 +41,7 @@ static json_t *words(const char *word, int32_t count)
 }
 
 /* The double of few digits that is this float32: 1e-5 and not 9.999999747378752e-06. */
-json_t *sdi_save_single(float value)
+static json_t *single(float value)
 {
     if (value == 0 || !isfinite(value))
         return json_real(value);
@@ -119,11 +119,11 @@ json_t *sdi_save_unet_config(const sdi_unet_config *c)
         "{s:s, s:s, s:o, s:o, s:o, s:i, s:b, s:o, s:i, s:i, s:o, s:o, s:i, s:i, s:o}",
         "_class_name", plain ? "UNet2DModel" : "UNet2DConditionModel", "act_fn", "silu",
         "attention_head_dim", heads(c), "block_out_channels",
-        sdi_save_ints(c->block_out_channels, c->levels), "down_block_types", blocks(c, 0),
+        ints(c->block_out_channels, c->levels), "down_block_types", blocks(c, 0),
         "downsample_padding", c->asymmetric_downsample ? 0 : 1, "flip_sin_to_cos",
-        c->flip_sin_to_cos != 0, "freq_shift", sdi_save_single(c->freq_shift), "in_channels",
+        c->flip_sin_to_cos != 0, "freq_shift", single(c->freq_shift), "in_channels",
         (int)c->in_channels, "norm_num_groups", (int)c->norm_groups, "layers_per_block",
-        per_level(c->layers_per_block, c->levels), "norm_eps", sdi_save_single(c->norm_eps), "out_channels",
+        per_level(c->layers_per_block, c->levels), "norm_eps", single(c->norm_eps), "out_channels",
         (int)c->out_channels, "sample_size", (int)c->sample_size, "up_block_types", blocks(c, 1));
     if (!json)
         return NULL;
@@ -148,7 +148,7 @@ json_t *sdi_save_vae_config(const sdi_vae_config *c)
 {
     json_t *json = json_pack(
         "{s:s, s:s, s:o, s:o, s:i, s:i, s:i, s:i, s:i, s:f, s:o}", "_class_name", "AutoencoderKL",
-        "act_fn", "silu", "block_out_channels", sdi_save_ints(c->block_out_channels, c->levels),
+        "act_fn", "silu", "block_out_channels", ints(c->block_out_channels, c->levels),
         "down_block_types", words("DownEncoderBlock2D", c->levels), "in_channels",
         (int)c->image_channels, "latent_channels", (int)c->latent_channels, "layers_per_block",
         (int)c->layers_per_block, "norm_num_groups", (int)c->norm_groups, "out_channels",
@@ -178,7 +178,7 @@ json_t *sdi_save_clip_config(const sdi_clip_config *c)
                      "architectures", "CLIPTextModel", "bos_token_id", (int)c->bos_token,
                      "eos_token_id", (int)c->eos_token, "hidden_act", act_name(c->act),
                      "hidden_size", (int)c->hidden_size, "intermediate_size",
-                     (int)c->intermediate_size, "layer_norm_eps", sdi_save_single(c->eps),
+                     (int)c->intermediate_size, "layer_norm_eps", single(c->eps),
                      "max_position_embeddings", (int)c->positions, "model_type", "clip_text_model",
                      "num_attention_heads", (int)c->heads, "num_hidden_layers", (int)c->layers,
                      "pad_token_id", (int)c->pad_token, "vocab_size", (int)c->vocab_size);
@@ -249,10 +249,9 @@ json_t *sdi_save_model_index(const sdi_model_config *c)
         return json;
     json_object_set_new(json, "text_encoder", json_pack("[s, s]", "transformers", "CLIPTextModel"));
     json_object_set_new(json, "tokenizer", json_pack("[s, s]", "transformers", "CLIPTokenizer"));
-    if (c->task == SDI_TASK_DEPTH) // a pipeline without a safety checker
-        return json;
     json_object_set_new(json, "safety_checker", json_pack("[n, n]"));
-    json_object_set_new(json, "feature_extractor", json_pack("[n, n]"));
+    if (!c->has[SDI_PART_DEPTH])
+        json_object_set_new(json, "feature_extractor", json_pack("[n, n]"));
     json_object_set_new(json, "requires_safety_checker", json_false());
     return json;
 }

@@ -135,6 +135,7 @@ static sdiff_status write_text(const folder *f)
     return write_weights(f, "text_encoder/model.safetensors", parts, 1);
 }
 
+/* The estimator of depth-to-image models, and what makes pictures ready for it. */
 static sdiff_status write_depth(const folder *f)
 {
     static const sdi_part parts[] = {SDI_PART_DEPTH};
@@ -142,9 +143,9 @@ static sdiff_status write_depth(const folder *f)
         return SDIFF_OK;
     SDI_TRY(make_part_folder(f, "depth_estimator"));
     SDI_TRY(make_part_folder(f, "feature_extractor"));
-    SDI_TRY(write_json(f, "depth_estimator/config.json", sdi_save_depth_config(&f->config.depth)));
+    SDI_TRY(write_json(f, "depth_estimator/config.json", sdi_save_dpt_config(&f->config.depth)));
     SDI_TRY(write_json(f, "feature_extractor/preprocessor_config.json",
-                       sdi_save_extractor_config(&f->config.depth_input)));
+                       sdi_save_extractor(&f->config.depth_input)));
     return write_weights(f, "depth_estimator/model.safetensors", parts, 1);
 }
 
@@ -237,11 +238,10 @@ sdiff_status sdi_save_diffusers(const sdi_env *env, const sdi_model *model, cons
         f.config.clip.penultimate = 0;
         f.config.clip.layers--;
     }
-    if (f.config.has[SDI_PART_CONTROL] || f.config.has[SDI_PART_TAESD_DECODER] ||
-        (f.config.has[SDI_PART_DEPTH] && !f.config.has[SDI_PART_UNET]))
+    if (sdi_is_extra(model->config.family))
         return sdi_fail(env, SDIFF_ERROR_UNSUPPORTED,
-                        "'%s' is no pipeline and no autoencoder: of such networks only single "
-                        "files are written", sdi_model_name(model));
+                        "'%s' holds a %s alone, which is not saved as a folder",
+                        sdi_model_name(model), sdi_family_name(model->config.family));
     SDI_TRY(make_folder(&f, path));
     if (!f.config.has[SDI_PART_UNET] && !f.config.has[SDI_PART_TEXT])
         return write_vae(&f, "");

@@ -48,12 +48,10 @@ void sdi_save_free(sdi_save_file *file);
 json_t *sdi_save_unet_config(const sdi_unet_config *config);
 json_t *sdi_save_vae_config(const sdi_vae_config *config);
 json_t *sdi_save_clip_config(const sdi_clip_config *config);
+json_t *sdi_save_dpt_config(const sdi_dpt_config *config);
+json_t *sdi_save_extractor(const sdi_depth_input *input);
 json_t *sdi_save_scheduler_config(const sdi_model_config *config);
 json_t *sdi_save_model_index(const sdi_model_config *config);
-json_t *sdi_save_depth_config(const sdi_dpt_config *config);
-json_t *sdi_save_extractor_config(const sdi_depth_input *input);
-json_t *sdi_save_ints(const int32_t *values, int32_t count);
-json_t *sdi_save_single(float value); // the double of few digits that is this float32
 /* What else a single file needs, in the flat form. */
 json_t *sdi_save_flat_config(const sdi_model_config *config);
 
@@ -64,7 +62,7 @@ char *sdi_save_dump(json_t *json, size_t flags);
 int sdi_save_unet_is_expressible(const sdi_unet_config *config);
 
 /* Keys of a single file's metadata, in the order in which they are to be applied. */
-enum { SDI_SAVED_CONFIGS = 5, SDI_SAVED_DEPTH = 3, SDI_SAVED_DEPTH_INPUT = 4 };
+enum { SDI_SAVED_CONFIGS = 5 };
 extern const char *const sdi_saved_configs[SDI_SAVED_CONFIGS];
 
 #endif

@@ -163,9 +163,8 @@ static sdiff_status make_configs(ldm *l, const sdi_model_config *config)
     if (config->has[SDI_PART_UNET])
         SDI_TRY(dump(l, sdi_save_scheduler_config(config), &l->configs[1]));
     if (config->has[SDI_PART_DEPTH]) {
-        SDI_TRY(dump(l, sdi_save_depth_config(&config->depth), &l->configs[SDI_SAVED_DEPTH]));
-        SDI_TRY(dump(l, sdi_save_extractor_config(&config->depth_input),
-                     &l->configs[SDI_SAVED_DEPTH_INPUT]));
+        SDI_TRY(dump(l, sdi_save_dpt_config(&config->depth), &l->configs[3]));
+        SDI_TRY(dump(l, sdi_save_extractor(&config->depth_input), &l->configs[4]));
     }
     if (json_object_size(flat) == 0) {
         json_decref(flat);

@@ -240,8 +240,9 @@ sdiff_status sdi_generate_memory(sdi_session *session, const sdiff_generate_para
     const sdiff_status status = plan(&g);
     sdi_conditioning_free(&g.conditioning);
     SDI_TRY(status);
-    const uint64_t pictures =
-        3 * (uint64_t)request->height * (uint64_t)request->width * (uint64_t)request->batch_count;
+    const uint64_t copies = request->image ? 2 : 0; // of the given one, while it is encoded
+    const uint64_t pictures = 3 * (uint64_t)request->height * (uint64_t)request->width *
+                              ((uint64_t)request->batch_count + copies);
     *bytes = sdi_session_bytes(session) + pictures * sizeof(float);
     return SDIFF_OK;
 }
