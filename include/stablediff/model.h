@@ -12,8 +12,8 @@ extern "C" {
 #endif
 
 /**
- * Opaque: configuration and weights of the networks of one checkpoint, and its tokenizer. Immutable
- * after loading; any number of pipelines, also in different threads, may share it.
+ * Opaque: configuration and weights of the networks of one checkpoint, and its tokenizer. Any number
+ * of pipelines, also in different threads, may share it; only the calls of adapter.h change it.
  */
 typedef struct sdiff_model sdiff_model;
 

@@ -4,7 +4,7 @@
  * folder, a single LDM file, a stand-alone VAE), its configuration read or inferred, the networks
  * declared, and each parameter matched with a tensor and packed for the kernels.
  *
- * A model is immutable once opened and may be used by any number of threads. docs/formats.md says
+ * A model may be used by any number of threads; only lora.h changes one. docs/formats.md says
  * what is recognised and where each default comes from.
  */
 #ifndef SDI_MODEL_MODEL_H
