@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "pipeline/depth.h"
 #include "pipeline/mask.h"
+#include "pipeline/tiling.h"
 
 #include <string.h>
 
@@ -60,7 +61,10 @@ sdiff_status sdi_start_plan(sdi_start *s, sdi_denoiser *denoiser)
 double sdi_start_work(const sdi_start *s)
 {
     const int32_t runs = needs_picture(s) + needs_masked(s);
-    return s->encoder ? runs * sdi_plan_flops(s->encoder, NN_EACH) : 0;
+    const sdi_denoiser *d = s->denoiser;
+    return s->encoder ? runs * sdi_plan_flops(s->encoder, NN_EACH) *
+                            (double)sdi_tile_count(d->session, d->h, d->w)
+                      : 0;
 }
 
 void sdi_start_free(sdi_start *s)
