@@ -41,7 +41,7 @@ static int needs_masked(const sdi_start *s)
     return task_of(s) == SDI_TASK_INPAINT;
 }
 
-/* ---- planning ------------------------------------------------------------------------------------ */
+/* ---- planning -------------------------------------------------------------------------------- */
 
 sdiff_status sdi_start_plan(sdi_start *s, sdi_denoiser *denoiser)
 {
@@ -77,7 +77,7 @@ void sdi_start_free(sdi_start *s)
     memset(s, 0, sizeof *s);
 }
 
-/* ---- what is the same for all pictures --------------------------------------------------------------- */
+/* ---- what is the same for all pictures ------------------------------------------------------- */
 
 static sdiff_status allocate(sdi_start *s)
 {
@@ -145,7 +145,7 @@ sdiff_status sdi_start_prepare(sdi_start *s)
     return SDIFF_OK;
 }
 
-/* ---- one picture ----------------------------------------------------------------------------------- */
+/* ---- one picture ----------------------------------------------------------------------------- */
 
 /* Latents of a distribution: drawn, or its mean. */
 static sdiff_status draw_latents(const sdi_start *s, const sdi_posterior *p, sdi_noise *noise,

@@ -32,7 +32,7 @@ typedef struct bench {
     float *concat;
 } bench;
 
-/* ---- a model and the contexts of a golden file ---------------------------------------------------- */
+/* ---- a model and the contexts of a golden file ----------------------------------------------- */
 
 static void check_l2(bench *b, const char *name, const float *got, double tolerance)
 {
@@ -103,7 +103,7 @@ static void close_bench(bench *b)
     parity_close(&b->p);
 }
 
-/* ---- a run -------------------------------------------------------------------------------------------- */
+/* ---- a run ----------------------------------------------------------------------------------- */
 
 static int give_noise(void *user, int64_t draw, float *out, size_t count)
 {
@@ -186,7 +186,7 @@ static void set_sampler(bench *b, const char *sampler, int32_t steps, double eta
     b->request.eta = eta;
 }
 
-/* ---- image to image -------------------------------------------------------------------------------- */
+/* ---- image to image -------------------------------------------------------------------------- */
 
 /* The original adds noise of the level one step above the first one that it evaluates: that is
  * where a run of one step more would start. */
@@ -259,7 +259,7 @@ static void test_sd2_depth_run_agrees(void **state)
     close_bench(&b);
 }
 
-/* ---- what inpainting models are given ---------------------------------------------------------------- */
+/* ---- what inpainting models are given -------------------------------------------------------- */
 
 static void test_inpainting_inputs_agree(void **state)
 {

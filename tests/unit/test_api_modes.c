@@ -34,7 +34,7 @@ static sdiff_generate_params request_of(const given *g, double strength)
     return request;
 }
 
-/* ---- the same thing -------------------------------------------------------------------------------- */
+/* ---- the same thing -------------------------------------------------------------------------- */
 
 static void test_strength_1_is_text_to_image(void **state)
 {
@@ -154,7 +154,7 @@ static void test_picture_i_of_a_batch_is_a_single_run(void **state)
     api_close(a);
 }
 
-/* ---- masks ------------------------------------------------------------------------------------------ */
+/* ---- masks ----------------------------------------------------------------------------------- */
 
 static void test_unmasked_pixels_come_back_bit_for_bit(void **state)
 {
@@ -184,7 +184,7 @@ static void test_unmasked_pixels_come_back_bit_for_bit(void **state)
     api_close(a);
 }
 
-/* ---- draws -------------------------------------------------------------------------------------------- */
+/* ---- draws ----------------------------------------------------------------------------------- */
 
 typedef struct draws {
     sdiff_generate_params request;
@@ -228,7 +228,7 @@ static void test_noise_callback_gives_every_draw(void **state)
     api_close(a);
 }
 
-/* ---- refusals ------------------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static void refuse(api *a, const sdiff_generate_params *request, const char *sentence)
 {
