@@ -50,6 +50,10 @@ static sdiff_status read_prompts(generation *g)
                                  .steps = r->steps,
                                  .clip_skip = r->clip_skip,
                                  .emphasis = r->emphasis};
+    if (g->session->embeddings) {
+        g->text.embeddings = g->session->embeddings->items;
+        g->text.embedding_count = g->session->embeddings->count;
+    }
     return sdi_conditioning_read(&g->conditioning, g->session, &g->text);
 }
 

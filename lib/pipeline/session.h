@@ -6,7 +6,7 @@
 #ifndef SDI_PIPELINE_SESSION_H
 #define SDI_PIPELINE_SESSION_H
 
-#include "model/model.h"
+#include "model/embedding.h"
 #include "nn/plan.h"
 
 typedef enum sdi_network {
@@ -14,22 +14,31 @@ typedef enum sdi_network {
     SDI_NET_UNET,
     SDI_NET_VAE_ENCODER,
     SDI_NET_VAE_DECODER,
-    SDI_NET_COUNT
+    SDI_NET_DEPTH,
+    SDI_NET_COUNT,
+    SDI_NET_FIRST_EXTRA = SDI_NET_COUNT, // those of other models, see sdi_session_add
+    SDI_NET_LAST_EXTRA = SDI_NET_COUNT + 15
 } sdi_network;
 
-enum { SDI_ARGS_SIZE = 64 };
+enum { SDI_ARGS_SIZE = 64, SDI_MAX_SLOTS = SDI_NET_LAST_EXTRA + 1 };
+
+/* A network and its plan for the arguments it was last used with. */
+typedef struct sdi_slot {
+    sdi_plan *plan;
+    sdi_model *model; // extra networks: a reference; the slot is free where it is NULL
+    sdi_part part;    // of it
+    unsigned char args[SDI_ARGS_SIZE];
+} sdi_slot;
 
 typedef struct sdi_session {
     sdi_env env;
     sdi_model *model; // a reference
     sdi_pool *pool;   // of the context
     sdi_tokenizer_variant variant;
+    const sdi_embeddings *embeddings; // that prompts may name; NULL: none
     void *arena;
     uint64_t arena_bytes;
-    struct {
-        sdi_plan *plan;
-        unsigned char args[SDI_ARGS_SIZE];
-    } slots[SDI_NET_COUNT];
+    sdi_slot slots[SDI_MAX_SLOTS];
     atomic_int cancel;
     sdi_work_fn work; // told of work done; may be NULL
     void *work_user;
@@ -37,6 +46,12 @@ typedef struct sdi_session {
 
 void sdi_session_init(sdi_session *session, const sdi_env *env, sdi_model *model, sdi_pool *pool);
 void sdi_session_free(sdi_session *session);
+
+/* Adds a part of another model (ControlNet, tiny decoder, …), of which it keeps a reference; it is
+ * planned and run as the session's own networks are. */
+sdiff_status sdi_session_add(sdi_session *session, sdi_model *model, sdi_part part,
+                             sdi_network *network);
+void sdi_session_remove(sdi_session *session, sdi_network network);
 
 /* The plan of a network for these arguments (sdi_clip_args, sdi_unet_args, sdi_vae_args; zeroed
  * before they are filled, since they are compared as bytes): the cached one or a new one. It is

@@ -298,6 +298,19 @@ static void test_sd1_has_names_and_shapes_of_published_files(void **state)
     sdiff_context_free(context);
 }
 
+/* What another program wants of the file: depth estimator, projections of the text encoder. */
+static void test_sd2_keeps_what_has_no_use_here(void **state)
+{
+    static const char original[] = "fixtures-ldm/sd2-depth.fp16.safetensors";
+    (void)state;
+    sdiff_context *context = models_context();
+    sdiff_model *model = models_open(context, test_shared(original));
+    save(model, place("d.safetensors"), SDIFF_SAVE_LDM, SDIFF_SAVE_BF16);
+    same_names(place("d.safetensors"), test_shared(original));
+    sdiff_model_free(model);
+    sdiff_context_free(context);
+}
+
 static void test_schedule_buffers_are_those_of_the_original(void **state)
 {
     static const char *const names[] = {
@@ -428,6 +441,7 @@ int main(void)
         cmocka_unit_test(test_narrow_types_are_stable),
         cmocka_unit_test(test_merged_loras_are_saved),
         cmocka_unit_test(test_sd1_has_names_and_shapes_of_published_files),
+        cmocka_unit_test(test_sd2_keeps_what_has_no_use_here),
         cmocka_unit_test(test_schedule_buffers_are_those_of_the_original),
         cmocka_unit_test(test_unconditional_models_survive_too),
         cmocka_unit_test(test_what_cannot_be_written_is_refused),

@@ -26,6 +26,7 @@ static const char usage[] =
     "  unet        in sample, timestep, context [, down_residual.N, mid_residual]; out out\n"
     "  vae-encode  in image [b,3,h,w] in [-1,1]; out mean, logvar\n"
     "  vae-decode  in z, divided by the scaling factor; out image\n"
+    "  depth       in pixel_values [b,3,h,w], (x - 0.5) / 0.5 of pixels in [0,1]; out depth\n"
     "  convert     format=ldm|diffusers dtype=keep|fp32|fp16|bf16 schedule=0|1: writes the\n"
     "              model, LoRAs merged, to --out (a file, or a folder)\n"
     "  randn       seed=S n=N rng=torch|philox; out noise\n"
@@ -255,6 +256,7 @@ static const struct {
     {"unet", probe_component, 1, 1},
     {"vae-encode", probe_component, 1, 1},
     {"vae-decode", probe_component, 1, 1},
+    {"depth", probe_component, 1, 1},
     {"txt2img", probe_generate, 0, 1},
     {"img2img", probe_generate, 1, 1},
     {"inpaint", probe_generate, 1, 1},
