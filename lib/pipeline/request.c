@@ -67,11 +67,13 @@ static sdiff_status check_model(const sdi_session *s, const sdiff_generate_param
 static sdiff_status check_inputs_fit(const sdi_session *s, const sdiff_generate_params *r)
 {
     const sdi_task task = sdi_model_get_config(s->model)->task;
+    const int estimates = r->image && sdi_model_weights(s->model, SDI_PART_DEPTH);
     const char *what = NULL;
     if (task == SDI_TASK_INPAINT && (!r->image || !r->mask))
         what = "is an inpainting model (9 input channels): it needs a picture and a mask";
-    else if (task == SDI_TASK_DEPTH && !r->depth)
-        what = "is a depth-to-image model (5 input channels): it needs a depth map";
+    else if (task == SDI_TASK_DEPTH && !r->depth && !estimates)
+        what = "is a depth-to-image model (5 input channels): it needs a depth map, or a picture and "
+               "a depth estimator of its own";
     else if (task != SDI_TASK_DEPTH && r->depth)
         what = "is no depth-to-image model: it has no input channel for a depth map";
     else if (r->mask && !r->image)
@@ -85,9 +87,8 @@ static sdiff_status check_inputs_fit(const sdi_session *s, const sdiff_generate_
 static sdiff_status check_picture(const sdi_session *s, const sdiff_generate_params *r)
 {
     const int64_t pixels = (int64_t)r->height * r->width;
-    const float slack = 1e-3f; // what resizing may have added
     for (int64_t i = 0; r->image && i < 3 * pixels; i++)
-        if (!(r->image[i] >= -slack && r->image[i] <= 1 + slack))
+        if (!(r->image[i] >= 0 && r->image[i] <= 1))
             return sdi_fail(&s->env, SDIFF_ERROR_INVALID_ARGUMENT,
                             "the picture is %g at column %lld of row %lld: 0 to 1 is needed",
                             r->image[i], (long long)(i % r->width),

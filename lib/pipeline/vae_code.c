@@ -119,7 +119,7 @@ sdiff_status sdi_vae_encode(sdi_session *session, const float *image, int64_t b,
     return status;
 }
 
-/* ---- one picture as the start of a run ------------------------------------------------------------- */
+/* ---- one picture as the start of a run ------------------------------------------------------- */
 
 void sdi_posterior_free(const sdi_env *env, sdi_posterior *posterior)
 {

@@ -30,7 +30,7 @@ static const kind classes = {
 
 enum { SIDE = 8, MOST = 4 * SIDE * SIDE };
 
-/* ---- a folder ------------------------------------------------------------------------------------- */
+/* ---- a folder -------------------------------------------------------------------------------- */
 
 static const char *const parts[] = {"", "/scheduler", "/unet"};
 static const char *const files[] = {"/model_index.json", "/scheduler/scheduler_config.json",
@@ -115,7 +115,7 @@ static sdiff_generate_params request_of(const char *sampler)
     return request;
 }
 
-/* ---- the host's own loop ------------------------------------------------------------------------------ */
+/* ---- the host's own loop --------------------------------------------------------------------- */
 
 static void predict(api *a, const kind *k, int64_t label, const float *sample, double timestep,
                     float *out)
@@ -194,7 +194,7 @@ static void test_classes_equal_the_hosts_loop(void **state)
     api_close(a);
 }
 
-/* ---- pictures ------------------------------------------------------------------------------------------- */
+/* ---- pictures -------------------------------------------------------------------------------- */
 
 static void test_picture_of_pixels_starts_without_an_autoencoder(void **state)
 {

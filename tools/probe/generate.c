@@ -28,7 +28,7 @@ static int fail_tensors(const run *r)
     return complain("sd-probe", SDIFF_ERROR_INVALID_ARGUMENT, sdiff_tensors_error(r->p->in));
 }
 
-/* ---- callbacks ---------------------------------------------------------------------------------- */
+/* ---- callbacks ------------------------------------------------------------------------------- */
 
 static int keep_step(void *user, const sdiff_step *step)
 {
@@ -65,7 +65,7 @@ static int give_noise(void *user, int64_t draw, float *out, size_t count)
     return !ok;
 }
 
-/* ---- the request ---------------------------------------------------------------------------------- */
+/* ---- the request ----------------------------------------------------------------------------- */
 
 /* One of a list of words as its index + first; 0 after a complaint. */
 static int read_word(const probe *p, const char *key, const char *const *words, int32_t first,
@@ -135,7 +135,7 @@ static int read_keys(run *r)
     return 0;
 }
 
-/* ---- input tensors -------------------------------------------------------------------------------- */
+/* ---- input tensors --------------------------------------------------------------------------- */
 
 static int misshapen(const char *name, const char *needed)
 {
@@ -280,7 +280,7 @@ static int read_noise(run *r)
     return failed;
 }
 
-/* ---- results ---------------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 static int put(run *r, const char *name, const int64_t *shape, const float *data)
 {
