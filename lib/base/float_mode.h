@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Denormal numbers count as zero while the library computes: on x86 a single one costs more than a
- * hundred cycles, and a network in float32 owes them nothing. The host's mode is put back.
+ * Results below the normal range become zero while the library computes: on x86 a single denormal
+ * costs more than a hundred cycles, and a network in float32 owes them nothing. Denormal inputs stay
+ * what they are: conversions from half precision are made of them. The host's mode is put back.
  */
 #ifndef SDI_BASE_FLOAT_MODE_H
 #define SDI_BASE_FLOAT_MODE_H
@@ -17,9 +18,9 @@ typedef uint32_t sdi_float_mode;
 static inline sdi_float_mode sdi_float_mode_enter(void)
 {
 #if defined(__SSE2__)
-    enum { FLUSH_TO_ZERO = 0x8000, DENORMALS_ARE_ZERO = 0x40 };
+    enum { FLUSH_TO_ZERO = 0x8000 };
     const sdi_float_mode found = _mm_getcsr();
-    _mm_setcsr(found | FLUSH_TO_ZERO | DENORMALS_ARE_ZERO);
+    _mm_setcsr(found | FLUSH_TO_ZERO);
     return found;
 #else
     return 0;
