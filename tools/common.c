@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int exit_code(sdiff_status status)
 {
@@ -51,4 +52,11 @@ int parse_real(const char *text, double *value)
         return 0;
     *value = number;
     return 1;
+}
+
+void split_scale(char *text, double *scale)
+{
+    char *colon = strrchr(text, ':');
+    if (colon && colon != text && parse_real(colon + 1, scale))
+        *colon = '\0';
 }

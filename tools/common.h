@@ -33,5 +33,7 @@ int complain(const char *program, sdiff_status status, const char *sentence);
 /* The whole of text as a number of the C locale; 0 where it is none or out of range. */
 int parse_int(const char *text, long long low, long long high, long long *value);
 int parse_real(const char *text, double *value); // finite only
+/* "FILE:0.8" is cut at the colon; scale stays where no number is behind the last one. */
+void split_scale(char *text, double *scale);
 
 #endif

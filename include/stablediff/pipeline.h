@@ -38,7 +38,7 @@ typedef struct sdiff_progress {
     size_t struct_size; /**< bytes of this struct that the library filled */
     double fraction;    /**< 0 … 1 of the floating-point work of the call */
     double seconds;     /**< since the call began */
-    int32_t phase;      /**< 0: text, 1: denoising, 2: decoding */
+    int32_t phase;      /**< 0: text and given pictures, 1: denoising, 2: decoding */
     int32_t image;      /**< index of the picture, from 0 */
     int32_t step;       /**< the present step, from 0 */
     int32_t steps;      /**< of this picture */
@@ -79,9 +79,17 @@ typedef enum sdiff_emphasis {
     SDIFF_EMPHASIS_NO_NORM = 1,     /**< multiply */
     SDIFF_EMPHASIS_INTERPOLATE = 2, /**< as ComfyUI: from the empty prompt by the weight */
     SDIFF_EMPHASIS_IGNORE = 3,      /**< brackets are read, but have no effect */
-    SDIFF_EMPHASIS_NONE = 4,        /**< as diffusers: prompts are literal and cut at 75 tokens */
+    SDIFF_EMPHASIS_NONE = 4,        /**< as diffusers: prompts are literal and cut at 75 tokens, clip
+                                         skip holds for the prompt and not for the negative one */
     SDIFF_EMPHASIS_FORCE_INT32 = 0x7fffffff
 } sdiff_emphasis;
+
+/** How a picture becomes latents: the encoder gives a normal distribution of them. */
+typedef enum sdiff_encode {
+    SDIFF_ENCODE_SAMPLE = 0, /**< drawn from it, as diffusers does: takes one draw of noise */
+    SDIFF_ENCODE_MODE = 1,   /**< its mean, the same for every seed */
+    SDIFF_ENCODE_FORCE_INT32 = 0x7fffffff
+} sdiff_encode;
 
 /** A request. Fill with sdiff_generate_params_init(). @since 1.0 */
 typedef struct sdiff_generate_params {
@@ -90,9 +98,21 @@ typedef struct sdiff_generate_params {
     const char *negative_prompt; /**< UTF-8; NULL or "" (default): the empty prompt */
     const char *sampler;         /**< sdiff_sampler_name(); NULL (default): "dpmpp_2m" */
     const char *schedule;        /**< sdiff_schedule_name(); NULL (default): "default" */
+    const float *image;          /**< the picture to start from or to repaint, [3, height, width] in
+                                      [0, 1], see sdiff_image_to_planes(); NULL (default): none */
+    const float *mask;           /**< inpainting: [height, width], 1: make anew, 0: keep, between: mix
+                                      at the end (the model sees 1 from 0.5); needs `image`; NULL
+                                      (default): none */
+    const float *depth;          /**< for depth-to-image models: inverse depth (near is large)
+                                      [depth_height, depth_width] on any scale; NULL (default):
+                                      estimated from `image` */
     const float *init_latents;   /**< standard normal start [batch_count, c, h, w] in place of the
-                                      generator's; NULL (default): drawn from the seed */
-    sdiff_noise_fn noise;        /**< draws of stochastic samplers; NULL (default): from the seed */
+                                      generator's (with `image`: the noise that is added); NULL
+                                      (default): drawn */
+    sdiff_noise_fn noise;        /**< gives every draw of a picture in order, from 0: with `image` the
+                                      encoder's, then the start unless `init_latents` is given, with
+                                      `mask` the masked picture's, then the sampler's; NULL (default):
+                                      from the seed */
     void *noise_user;
     sdiff_step_fn on_step;       /**< NULL (default): none */
     void *step_user;
@@ -105,6 +125,9 @@ typedef struct sdiff_generate_params {
     double cfg_scale;            /**< 0: unconditioned; 1: the prompt alone; default 7.5; -100 … 100 */
     double cfg_rescale;          /**< 0 (default) … 1: Lin et al. 2023, section 3.4 */
     double eta;                  /**< negative (default): the sampler's own */
+    double strength;             /**< with `image`: the part of the steps that is run, 0 (the picture
+                                      through the autoencoder) … 1 (from pure noise); negative
+                                      (default): 0.75, with `mask` 1 */
     int64_t seed;                /**< default 0; picture i of a batch uses seed + i */
     int32_t width;               /**< pixels, multiple of the latent scale; 0 (default): the model's */
     int32_t height;              /**< likewise */
@@ -117,6 +140,15 @@ typedef struct sdiff_generate_params {
     int32_t emphasis;            /**< sdiff_emphasis, default ORIGINAL: weights "(a:1.2)", "[b]",
                                       "BREAK", schedules "[a:b:0.5]", "[a|b]", "AND", any length */
     int32_t class_label;         /**< class-conditional models: the class, default 0 */
+    int32_t final_sigma_min;     /**< 1: DPM-Solver samplers end at the lowest noise level of training, as
+                                      diffusers before 0.26 did; 0 (default): without noise */
+    int32_t depth_width;         /**< of `depth`; 0 (default): width */
+    int32_t depth_height;        /**< of `depth`; 0 (default): height */
+    int32_t encode_mode;         /**< sdiff_encode, default SAMPLE */
+    int32_t keep_unmasked;       /**< 1 (default): pixels where `mask` is 0 are those of `image`, bit for
+                                      bit; 0: as decoded */
+    int32_t start_from_image;    /**< 1: also at strength 1 the noise is added to `image`, as diffusers
+                                      does; 0 (default): strength 1 is text to image */
 } sdiff_generate_params;
 
 /** Writes the defaults; see sdiff_context_params_init(). @since 1.0 */
@@ -142,7 +174,7 @@ SDIFF_API sdiff_status sdiff_pipeline_memory(sdiff_pipeline *pipeline,
                                              uint64_t *bytes);
 
 /**
- * Makes pictures from a prompt. Memory is planned before work starts and refused with the number of
+ * Makes pictures from a prompt, and from a picture, mask or depth map where they are given. Memory is planned before work starts and refused with the number of
  * bytes needed where it cannot be had. The results stay in the pipeline until the next call.
  * @param params NULL: the defaults
  * @return SDIFF_OK, INVALID_ARGUMENT (a size, step count … that is not possible), NO_MEMORY,

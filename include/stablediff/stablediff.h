@@ -47,11 +47,14 @@
 #ifndef STABLEDIFF_H
 #define STABLEDIFF_H
 
+#include "adapter.h"
 #include "component.h"
 #include "context.h"
 #include "image.h"
+#include "mask.h"
 #include "model.h"
 #include "pipeline.h"
+#include "prompt.h"
 #include "sampler.h"
 #include "status.h"
 #include "tokenizer.h"

@@ -14,6 +14,7 @@ typedef struct probe {
     sdiff_tensors *in, *out;
     const char *const *options;
     const sdi_model_config *config;
+    const sdi_embeddings *embeddings;
 } probe;
 
 static const sdi_env *env_of(const probe *p)
@@ -70,6 +71,22 @@ static sdiff_status input_map(const probe *p, const char *name, int64_t channels
     return SDIFF_OK;
 }
 
+/* Integers of either width; what cannot be an id is -1. */
+static sdiff_status read_ids(const probe *p, const char *name, const sdi_tensor_out *tensor,
+                             int32_t *ids)
+{
+    const uint64_t count = sdi_tensor_elements(tensor);
+    if (tensor->dtype != SDI_I64 && tensor->dtype != SDI_I32)
+        return sdi_fail(env_of(p), SDIFF_ERROR_INVALID_ARGUMENT, "'%s' has to be int64 or int32",
+                        name);
+    for (uint64_t i = 0; i < count; i++) {
+        const int64_t id = tensor->dtype == SDI_I64 ? ((const int64_t *)tensor->data)[i]
+                                                    : ((const int32_t *)tensor->data)[i];
+        ids[i] = id < 0 || id > INT32_MAX ? -1 : (int32_t)id;
+    }
+    return SDIFF_OK;
+}
+
 /* Hands a tensor to a plan as float32 or int32. */
 static sdiff_status feed(const probe *p, sdi_plan *plan, const char *name,
                          const sdi_tensor_out *tensor, int as_ids)
@@ -79,21 +96,10 @@ static sdiff_status feed(const probe *p, sdi_plan *plan, const char *name,
     if (!buffer)
         return SDIFF_ERROR_NO_MEMORY;
     sdiff_status status = SDIFF_OK;
-    if (as_ids) {
-        for (uint64_t i = 0; i < count && status == SDIFF_OK; i++) {
-            int64_t id = 0;
-            if (tensor->dtype == SDI_I64)
-                id = ((const int64_t *)tensor->data)[i];
-            else if (tensor->dtype == SDI_I32)
-                id = ((const int32_t *)tensor->data)[i];
-            else
-                status = sdi_fail(env_of(p), SDIFF_ERROR_INVALID_ARGUMENT,
-                                  "'%s' has to be int64 or int32", name);
-            buffer[i] = id < 0 || id > INT32_MAX ? -1 : (int32_t)id;
-        }
-    } else {
+    if (as_ids)
+        status = read_ids(p, name, tensor, buffer);
+    else
         sdi_convert_to_f32((float *)buffer, tensor->data, tensor->dtype, (size_t)count);
-    }
     if (status == SDIFF_OK)
         status = sdi_plan_set(env_of(p), plan, name, buffer);
     sdi_free(env_of(p), buffer);
@@ -145,6 +151,25 @@ static sdiff_status keep_outputs(probe *p, sdi_plan *plan)
 
 /* ---- components -------------------------------------------------------------------------------------- */
 
+/* Ids, some of which stand for vectors of embeddings, as the rows that the encoder begins with. */
+static sdiff_status feed_rows(const probe *p, sdi_plan *plan, const sdi_tensor_out *ids)
+{
+    const uint64_t count = sdi_tensor_elements(ids), width = (uint64_t)p->config->clip.hidden_size;
+    int32_t *list = sdi_alloc(env_of(p), count, sizeof *list);
+    float *rows = sdi_alloc(env_of(p), count, width * sizeof *rows);
+    sdiff_status status = list && rows ? SDIFF_OK : SDIFF_ERROR_NO_MEMORY;
+    if (status == SDIFF_OK)
+        status = read_ids(p, "input_ids", ids, list);
+    if (status == SDIFF_OK)
+        status = sdi_embeddings_rows(env_of(p), p->session.model, p->embeddings, list,
+                                     (int64_t)count, rows);
+    if (status == SDIFF_OK)
+        status = sdi_plan_set(env_of(p), plan, "embeddings", rows);
+    sdi_free(env_of(p), list);
+    sdi_free(env_of(p), rows);
+    return status;
+}
+
 static sdiff_status run_text(probe *p)
 {
     const sdi_tensor_out *ids = NULL;
@@ -156,10 +181,14 @@ static sdiff_status run_text(probe *p)
     args.b = ids->shape[0];
     args.t = ids->shape[1];
     args.all_states = 1;
+    args.from_embeddings = p->embeddings->count > 0;
     sdi_plan *plan = NULL;
     SDI_TRY(sdi_session_plan(&p->session, SDI_NET_TEXT, &args, sizeof args, &plan));
     SDI_TRY(sdi_session_reserve(&p->session));
-    SDI_TRY(feed(p, plan, "input_ids", ids, 1));
+    if (args.from_embeddings)
+        SDI_TRY(feed_rows(p, plan, ids));
+    else
+        SDI_TRY(feed(p, plan, "input_ids", ids, 1));
     SDI_TRY(run(p, plan));
     return keep_outputs(p, plan);
 }
@@ -309,6 +338,7 @@ sdiff_status sdiff_model_run(sdiff_model *model, const char *component, sdiff_te
         p.out = out;
         p.options = options;
         p.config = sdi_model_get_config(model->model);
+        p.embeddings = &model->embeddings;
         const sdiff_status status = components[i].run(&p);
         sdi_session_free(&p.session);
         return status;

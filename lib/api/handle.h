@@ -10,6 +10,9 @@
 #include "base/threads.h"
 #include "image/image.h"
 #include "kernel/kernel.h"
+#include "model/embedding.h"
+#include "model/lora.h"
+#include "model/save.h"
 #include "pipeline/generate.h"
 #include "pipeline/preview.h"
 #include "pipeline/vae_code.h"
@@ -33,6 +36,8 @@ struct sdiff_model {
     sdi_env env; // errors of calls on the model
     sdi_error error;
     sdi_model *model;
+    sdi_embeddings embeddings; // that prompts may name
+    sdi_loras loras;           // merged into the weights
     char *info, *summary;
     sdi_tokenizer_variant variant;
     pthread_mutex_t lock; // of what is made at the first use: the preview

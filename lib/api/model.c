@@ -136,6 +136,8 @@ void sdiff_model_free(sdiff_model *model)
         return;
     sdiff_context *context = model->context;
     const sdi_env env = sdi_handle_env(context, NULL);
+    sdi_loras_free(&env, &model->loras);
+    sdi_embeddings_free(&env, &model->embeddings);
     sdi_model_unref(model->model);
     pthread_mutex_destroy(&model->lock);
     sdi_free(&env, model->info);

@@ -19,8 +19,10 @@ static const sdiff_generate_params defaults = {.struct_size = sizeof defaults,
                                                .schedule = "default",
                                                .cfg_scale = 7.5,
                                                .eta = -1,
+                                               .strength = -1,
                                                .steps = 20,
-                                               .batch_count = 1};
+                                               .batch_count = 1,
+                                               .keep_unmasked = 1};
 
 void sdiff_generate_params_init(sdiff_generate_params *params, size_t struct_size)
 {

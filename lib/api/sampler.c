@@ -39,8 +39,10 @@ void sdiff_sampler_params_init(sdiff_sampler_params *params, size_t struct_size)
 static sdiff_status draw(void *user, int64_t index, float *out, size_t count)
 {
     sdiff_sampler *s = user;
+    if (s->noise && s->noise(s->noise_user, index, out, count))
+        return sdi_fail(&s->env, SDIFF_ERROR_CANCELLED, "cancelled by the noise callback");
     if (s->noise)
-        return s->noise(s->noise_user, index, out, count) ? SDIFF_ERROR_CANCELLED : SDIFF_OK;
+        return SDIFF_OK;
     sdi_random_normal(&s->random, out, count);
     return SDIFF_OK;
 }

@@ -184,6 +184,7 @@ void sdi_free(const sdi_env *env, void *memory)
         return;
     header *block = (header *)memory - 1;
     const uint64_t size = block->size;
-    env->mem->params.free(env->mem->params.user, block, (size_t)size);
-    atomic_fetch_sub(&env->mem->used, size);
+    sdi_mem *mem = env->mem; // env may lie in the block
+    mem->params.free(mem->params.user, block, (size_t)size);
+    atomic_fetch_sub(&mem->used, size);
 }

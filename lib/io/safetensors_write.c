@@ -77,38 +77,101 @@ static sdiff_status write_header(const sdi_env *env, sdi_out_file *file, const c
     return sdi_out_write(env, file, blanks, padding);
 }
 
-static sdiff_status write_all(const sdi_env *env, sdi_out_file *file, const char *text,
-                              const sdi_tensor_out *tensors, int32_t count)
+/* ---- in parts -------------------------------------------------------------------------------- */
+
+struct sdi_safetensors_writer {
+    sdi_out_file *file;
+    uint64_t missing; // bytes that the header promised
+};
+
+static uint64_t bytes_of(const sdi_tensor_out *tensor)
 {
-    SDI_TRY(write_header(env, file, text));
-    for (int32_t i = 0; i < count; i++) {
-        sdi_tensor_info info = {.dtype = tensors[i].dtype, .rank = tensors[i].rank};
-        memcpy(info.shape, tensors[i].shape, sizeof info.shape);
-        sdi_tensor_measure(&info);
-        SDI_TRY(sdi_out_write(env, file, tensors[i].data, info.bytes));
+    sdi_tensor_info info = {.dtype = tensor->dtype, .rank = tensor->rank};
+    memcpy(info.shape, tensor->shape, sizeof info.shape);
+    sdi_tensor_measure(&info); // cannot fail: the header was built
+    return info.bytes;
+}
+
+static sdiff_status open_writer(const sdi_env *env, const char *path, const char *text,
+                                sdi_safetensors_writer **out)
+{
+    sdi_safetensors_writer *writer = sdi_zalloc(env, 1, sizeof *writer);
+    if (!writer)
+        return SDIFF_ERROR_NO_MEMORY;
+    sdiff_status status = sdi_out_open(env, path, &writer->file);
+    if (status == SDIFF_OK)
+        status = write_header(env, writer->file, text);
+    if (status != SDIFF_OK) {
+        sdi_safetensors_abandon(env, writer);
+        return status;
     }
+    *out = writer;
     return SDIFF_OK;
 }
 
-sdiff_status sdi_safetensors_write(const sdi_env *env, const char *path,
+sdiff_status sdi_safetensors_begin(const sdi_env *env, const char *path,
                                    const sdi_tensor_out *tensors, int32_t count,
-                                   const char *const *metadata)
+                                   const char *const *metadata, sdi_safetensors_writer **out)
 {
     json_t *header = json_object();
-    sdi_out_file *file = NULL;
     char *text = NULL;
+    *out = NULL;
     sdiff_status status = build_header(env, header, tensors, count, metadata);
     if (status == SDIFF_OK && !(text = json_dumps(header, JSON_COMPACT)))
         status = sdi_fail(env, SDIFF_ERROR_NO_MEMORY, "%s: no memory for the header", path);
     json_decref(header);
     if (status == SDIFF_OK)
-        status = sdi_out_open(env, path, &file);
-    if (status == SDIFF_OK)
-        status = write_all(env, file, text, tensors, count);
+        status = open_writer(env, path, text, out);
     free(text); // jansson's own memory
-    if (status != SDIFF_OK) {
-        sdi_out_abandon(env, file);
-        return status;
+    for (int32_t i = 0; i < count && status == SDIFF_OK; i++)
+        (*out)->missing += bytes_of(&tensors[i]);
+    return status;
+}
+
+sdiff_status sdi_safetensors_append(const sdi_env *env, sdi_safetensors_writer *writer,
+                                    const void *bytes, uint64_t size)
+{
+    if (size > writer->missing)
+        return sdi_fail(env, SDIFF_ERROR_INTERNAL, "%llu bytes too many for the tensors of a file",
+                        (unsigned long long)(size - writer->missing));
+    writer->missing -= size;
+    return sdi_out_write(env, writer->file, bytes, size);
+}
+
+void sdi_safetensors_abandon(const sdi_env *env, sdi_safetensors_writer *writer)
+{
+    if (!writer)
+        return;
+    sdi_out_abandon(env, writer->file);
+    sdi_free(env, writer);
+}
+
+sdiff_status sdi_safetensors_end(const sdi_env *env, sdi_safetensors_writer *writer)
+{
+    if (writer->missing) {
+        const uint64_t missing = writer->missing;
+        sdi_safetensors_abandon(env, writer);
+        return sdi_fail(env, SDIFF_ERROR_INTERNAL, "%llu bytes of a file's tensors are missing",
+                        (unsigned long long)missing);
     }
-    return sdi_out_commit(env, file);
+    const sdiff_status status = sdi_out_commit(env, writer->file);
+    sdi_free(env, writer);
+    return status;
+}
+
+/* ---- at once --------------------------------------------------------------------------------- */
+
+sdiff_status sdi_safetensors_write(const sdi_env *env, const char *path,
+                                   const sdi_tensor_out *tensors, int32_t count,
+                                   const char *const *metadata)
+{
+    sdi_safetensors_writer *writer = NULL;
+    SDI_TRY(sdi_safetensors_begin(env, path, tensors, count, metadata, &writer));
+    sdiff_status status = SDIFF_OK;
+    for (int32_t i = 0; i < count && status == SDIFF_OK; i++)
+        status = sdi_safetensors_append(env, writer, tensors[i].data, bytes_of(&tensors[i]));
+    if (status == SDIFF_OK)
+        return sdi_safetensors_end(env, writer);
+    sdi_safetensors_abandon(env, writer);
+    return status;
 }

@@ -66,4 +66,16 @@ sdiff_status sdi_safetensors_write(const sdi_env *env, const char *path,
                                    const sdi_tensor_out *tensors, int32_t count,
                                    const char *const *metadata);
 
+/* The same for values that are made one tensor at a time: names and shapes first (data is not
+ * looked at), then the bytes of each tensor in that order, in parts of any size. End puts the file
+ * in its place and refuses one with bytes missing; both end and abandon end the writer's life. */
+typedef struct sdi_safetensors_writer sdi_safetensors_writer;
+sdiff_status sdi_safetensors_begin(const sdi_env *env, const char *path,
+                                   const sdi_tensor_out *tensors, int32_t count,
+                                   const char *const *metadata, sdi_safetensors_writer **out);
+sdiff_status sdi_safetensors_append(const sdi_env *env, sdi_safetensors_writer *writer,
+                                    const void *bytes, uint64_t size);
+sdiff_status sdi_safetensors_end(const sdi_env *env, sdi_safetensors_writer *writer);
+void sdi_safetensors_abandon(const sdi_env *env, sdi_safetensors_writer *writer); // NULL is allowed
+
 #endif

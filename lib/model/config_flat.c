@@ -15,7 +15,7 @@
 
 #include <string.h>
 
-/* ---- U-Net ------------------------------------------------------------------------------------- */
+/* ---- U-Net ----------------------------------------------------------------------------------- */
 
 static sdiff_status unet_channels(const sdi_env *env, const char *name, const json_t *json,
                                   sdi_unet_config *c)
@@ -117,7 +117,7 @@ static sdiff_status flat_unet(const sdi_env *env, const char *name, const json_t
     return SDIFF_OK;
 }
 
-/* ---- autoencoder ------------------------------------------------------------------------------- */
+/* ---- autoencoder ----------------------------------------------------------------------------- */
 
 static sdiff_status flat_vae(const sdi_env *env, const char *name, const json_t *json,
                              sdi_vae_config *c)
@@ -154,7 +154,7 @@ static sdiff_status flat_vae(const sdi_env *env, const char *name, const json_t 
     return SDIFF_OK;
 }
 
-/* ---- text encoder ------------------------------------------------------------------------------ */
+/* ---- text encoder ---------------------------------------------------------------------------- */
 
 /* The words of transformers, then those of open_clip. */
 static sdiff_status text_sizes(const sdi_env *env, const char *name, const json_t *json,
@@ -205,7 +205,7 @@ static sdiff_status flat_text(const sdi_env *env, const char *name, const json_t
     return SDIFF_OK;
 }
 
-/* ---- schedule ---------------------------------------------------------------------------------- */
+/* ---- schedule -------------------------------------------------------------------------------- */
 
 static sdiff_status flat_schedule(const sdi_env *env, const char *name, const json_t *json,
                                   sdi_model_config *config)
@@ -228,8 +228,8 @@ static sdiff_status flat_schedule(const sdi_env *env, const char *name, const js
     SDI_TRY(sdi_json_get_real(env, name, json, "linear_end", &s->beta_end));
     SDI_TRY(sdi_json_get_real(env, name, json, "scale_factor", &config->vae.scaling_factor));
     if (!(s->beta_start > 0 && s->beta_start < 1 && s->beta_end > 0 && s->beta_end < 1))
-        return sdi_fail(env, SDIFF_ERROR_FORMAT, "%s: 'linear_start' %g and 'linear_end' %g must be "
-                        "between 0 and 1", name, s->beta_start, s->beta_end);
+        return sdi_fail(env, SDIFF_ERROR_FORMAT, "%s: 'linear_start' %g and 'linear_end' %g must "
+                        "be between 0 and 1", name, s->beta_start, s->beta_end);
     s->prediction = (sdi_prediction)prediction;
     s->beta_schedule = (sdi_beta_schedule)kind;
     if (json_object_get(json, "prediction"))
@@ -265,7 +265,7 @@ sdiff_status sdi_config_flat(const sdi_env *env, const char *name, const json_t 
     return flat_schedule(env, name, json, config);
 }
 
-/* ---- which form ---------------------------------------------------------------------------------- */
+/* ---- which form ------------------------------------------------------------------------------ */
 
 static int is_class(const char *class, const char *end)
 {

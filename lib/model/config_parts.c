@@ -15,7 +15,7 @@ static sdiff_status need_object(const sdi_env *env, const char *name, const json
     return sdi_fail(env, SDIFF_ERROR_FORMAT, "%s: is not a JSON object", name);
 }
 
-/* ---- autoencoder ---------------------------------------------------------------------------- */
+/* ---- autoencoder ----------------------------------------------------------------------------- */
 
 /* All blocks must be of the one kind that Stable Diffusion's autoencoders have. */
 static sdiff_status check_blocks(const sdi_env *env, const char *name, const json_t *json,
@@ -73,6 +73,8 @@ sdiff_status sdi_config_vae(const sdi_env *env, const char *name, const json_t *
     SDI_TRY(sdi_config_int(env, name, json, "latent_channels", 1, 1024, &c->latent_channels));
     SDI_TRY(sdi_config_int(env, name, json, "layers_per_block", 1, SDI_MAX_LAYERS,
                            &c->layers_per_block));
+    SDI_TRY(sdi_config_int(env, name, json, "stem_channels", 1, SDI_MAX_CHANNELS,
+                           &c->stem_channels)); // not diffusers': of models saved by this library
     SDI_TRY(sdi_config_int(env, name, json, "norm_num_groups", 1, SDI_MAX_CHANNELS,
                            &c->norm_groups));
     SDI_TRY(vae_options(env, name, json, c));
@@ -82,7 +84,7 @@ sdiff_status sdi_config_vae(const sdi_env *env, const char *name, const json_t *
     return sdi_config_check_vae(env, name, c);
 }
 
-/* ---- text encoder --------------------------------------------------------------------------- */
+/* ---- text encoder ---------------------------------------------------------------------------- */
 
 static sdiff_status check_architecture(const sdi_env *env, const char *name, const json_t *json)
 {
@@ -129,7 +131,7 @@ sdiff_status sdi_config_clip(const sdi_env *env, const char *name, const json_t 
     return sdi_config_check_clip(env, name, c);
 }
 
-/* ---- schedule --------------------------------------------------------------------------------- */
+/* ---- schedule -------------------------------------------------------------------------------- */
 
 /* The spacing that each scheduler has where its file does not say. */
 static const sdi_word schedulers[] = {

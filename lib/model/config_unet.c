@@ -73,7 +73,7 @@ static sdiff_status check_all_fixed(const sdi_env *env, const char *name, const 
                            &ignored);
 }
 
-/* ---- blocks ----------------------------------------------------------------------------------- */
+/* ---- blocks ---------------------------------------------------------------------------------- */
 
 typedef struct blocks {
     const char *key, *plain, *attending;
@@ -150,7 +150,7 @@ static sdiff_status read_only_cross(const sdi_env *env, const char *name, const 
     return SDIFF_OK;
 }
 
-/* ---- sizes ------------------------------------------------------------------------------------- */
+/* ---- sizes ----------------------------------------------------------------------------------- */
 
 /* In UNet2DConditionModel attention_head_dim is the number of heads, whatever its name says; in
  * UNet2DModel it is a head's width, and null means one head. */

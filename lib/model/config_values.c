@@ -86,7 +86,7 @@ sdiff_status sdi_config_word(const sdi_env *env, const char *name, const json_t 
     return status;
 }
 
-/* ---- what networks need --------------------------------------------------------------------- */
+/* ---- what networks need ---------------------------------------------------------------------- */
 
 static sdiff_status check_groups(const sdi_env *env, const char *name, const char *what,
                                  const int32_t *channels, int32_t levels, int32_t groups)

@@ -159,7 +159,7 @@ sdiff_status sdi_yaml_parse(const sdi_env *env, const char *name, const char *te
     return status;
 }
 
-/* ---- LDM's structure -------------------------------------------------------------------------- */
+/* ---- LDM's structure ------------------------------------------------------------------------- */
 
 static const json_t *at(const json_t *json, const char *first, const char *second)
 {

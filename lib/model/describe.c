@@ -39,12 +39,26 @@ static const char *origin_name(sdi_origin origin)
     return names[origin];
 }
 
-/* ---- JSON -------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 /* A failed allocation inside of jansson makes *ok 0; the half-built value is then dropped. */
 
 static void put(json_t *object, const char *key, json_t *value, int *ok)
 {
     *ok &= json_object_set_new(object, key, value) == 0;
+}
+
+/* Paths and names of tensors need not be UTF-8, JSON must be. */
+static json_t *words(const char *text)
+{
+    char safe[SDI_ERROR_TEXT];
+    size_t i = 0;
+    json_t *value = json_string(text);
+    if (value)
+        return value;
+    for (; text[i] && i + 1 < sizeof safe; i++)
+        safe[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
+    safe[i] = '\0';
+    return json_string(safe);
 }
 
 static json_t *numbers(const int32_t *values, int32_t count, int *ok)
@@ -169,7 +183,7 @@ static json_t *tokenizer_json(const sdi_model *m, int *ok)
     if (!m->tokenizer)
         return json_null();
     json_t *o = json_object();
-    put(o, "from", json_string(m->tokenizer_place), ok);
+    put(o, "from", words(m->tokenizer_place), ok);
     put(o, "vocab_size", json_integer(sdi_tokenizer_vocab_size(m->tokenizer)), ok);
     return o;
 }
@@ -178,7 +192,7 @@ static json_t *unmatched_json(const sdi_model *m, int *ok)
 {
     json_t *list = json_array();
     for (int32_t i = 0; i < m->surplus_count; i++)
-        *ok &= json_array_append_new(list, json_string(m->surplus[i])) == 0;
+        *ok &= json_array_append_new(list, words(m->surplus[i])) == 0;
     return list;
 }
 
@@ -186,7 +200,7 @@ static json_t *files_json(const sdi_model *m, int *ok)
 {
     json_t *list = json_array();
     for (int32_t i = 0; i < m->file_count; i++)
-        *ok &= json_array_append_new(list, json_string(m->files[i].name)) == 0;
+        *ok &= json_array_append_new(list, words(m->files[i].name)) == 0;
     return list;
 }
 
@@ -210,7 +224,7 @@ sdiff_status sdi_model_describe_json(const sdi_env *env, const sdi_model *model,
     const sdi_model_config *c = &model->config;
     int ok = 1;
     json_t *o = json_object();
-    put(o, "name", json_string(model->name), &ok);
+    put(o, "name", words(model->name), &ok);
     put(o, "layout", json_string(model->diffusers ? "diffusers folder" : "single file"), &ok);
     put(o, "files", files_json(model, &ok), &ok);
     put(o, "family", json_string(sdi_family_name(c->family)), &ok);
@@ -219,25 +233,24 @@ sdiff_status sdi_model_describe_json(const sdi_env *env, const sdi_model *model,
         put(o, "prediction", json_string(sdi_prediction_name(c->schedule.prediction)), &ok);
         put(o, "prediction_from", json_string(origin_name(c->prediction_from)), &ok);
     }
-    put(o, "config", model->config_place ? json_string(model->config_place) : json_null(), &ok);
+    put(o, "config", model->config_place ? words(model->config_place) : json_null(), &ok);
     put_parts(model, o, &ok);
     put(o, "tokenizer", tokenizer_json(model, &ok), &ok);
     if (model->tokenizer_reason)
-        put(o, "tokenizer_missing", json_string(model->tokenizer_reason), &ok);
+        put(o, "tokenizer_missing", words(model->tokenizer_reason), &ok);
     put(o, "unmatched", unmatched_json(model, &ok), &ok);
     put(o, "unmatched_count", json_integer(model->surplus_count), &ok);
     put(o, "ignored_count", json_integer(model->ignored_count), &ok);
-    if (!ok) { // a path that is no UTF-8 fails as memory does
+    if (!ok) {
         json_decref(o);
-        return sdi_fail(env, SDIFF_ERROR_NO_MEMORY,
-                        "the description of %s cannot be made: memory ran out, or a name is not "
-                        "UTF-8", model->name);
+        return sdi_fail(env, SDIFF_ERROR_NO_MEMORY, "not enough memory to describe %s",
+                        model->name);
     }
     *out = o;
     return SDIFF_OK;
 }
 
-/* ---- text --------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static void write_value(sdi_strbuf *b, const char *key, const json_t *value, int indent);
 

@@ -67,7 +67,7 @@ static void run_task(void *argument, int64_t index, int32_t worker)
     }
 }
 
-/* ---- the order of work ------------------------------------------------------------------------- */
+/* ---- the order of work ----------------------------------------------------------------------- */
 
 static int by_size(const void *a, const void *b)
 {

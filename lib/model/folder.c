@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A diffusers folder: model_index.json names the parts, each in a folder of its own with config.json
- * and one file of weights or several; or one such part alone.
+ * A diffusers folder: model_index.json names the parts, each in a folder of its own with
+ * config.json and one file of weights or several; or one such part alone.
  */
 #include "model/load.h"
 
@@ -28,7 +28,7 @@ static const slot_info slots[SLOT_COUNT] = {
      {"CLIPTextModel", "CLIPTextModelWithProjection", NULL}},
 };
 
-/* ---- weights ----------------------------------------------------------------------------------- */
+/* ---- weights --------------------------------------------------------------------------------- */
 
 /* Ways to name the file of weights: with the variant behind the stem, or in the index's name. */
 static const char *const patterns[] = {
@@ -79,7 +79,7 @@ static sdiff_status open_weights(sdi_loader *l, const char *folder, slot s, int3
     return status;
 }
 
-/* ---- one part ---------------------------------------------------------------------------------- */
+/* ---- one part -------------------------------------------------------------------------------- */
 
 static sdiff_status read_config(sdi_loader *l, const char *path, slot s)
 {
@@ -169,7 +169,7 @@ static sdiff_status open_part(sdi_loader *l, const char *folder, slot s)
     return SDIFF_OK;
 }
 
-/* ---- model_index.json -------------------------------------------------------------------------- */
+/* ---- model_index.json ------------------------------------------------------------------------ */
 
 static int has_word(const char *const *words, const char *word)
 {
@@ -307,7 +307,7 @@ static sdiff_status open_index(sdi_loader *l, const char *folder, const char *pa
     return status == SDIFF_OK ? read_scheduler(l, folder) : status;
 }
 
-/* ---- a part alone ------------------------------------------------------------------------------- */
+/* ---- a part alone ---------------------------------------------------------------------------- */
 
 static sdiff_status open_alone(sdi_loader *l, const char *folder, const char *path)
 {

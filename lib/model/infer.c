@@ -89,7 +89,7 @@ sdi_found sdi_find_text(const sdi_tensor_file *file)
     return (sdi_found){SDI_LAYOUT_DIFFUSERS, find_prefix(file, prefixes, original)};
 }
 
-/* ---- what it is instead ------------------------------------------------------------------------ */
+/* ---- what it is instead ---------------------------------------------------------------------- */
 
 typedef struct sign {
     const char *word;
@@ -166,7 +166,7 @@ sdiff_status sdi_fail_unknown(const sdi_env *env, const sdi_tensor_file *file, c
                     (int)count, name, sdi_tensor_file_info(file, 0)->name);
 }
 
-/* ---- companions --------------------------------------------------------------------------------- */
+/* ---- companions ------------------------------------------------------------------------------ */
 
 static int is_one_of(const char *name, const char *const *list, size_t count)
 {
@@ -186,7 +186,8 @@ int sdi_is_companion(const char *tensor)
         "lvlb_weights", "logvar", "scale_factor", "cond_ids", "v_pred", "ztsnr",
         "denoiser.sigmas", "logit_scale", "text_projection.weight", "text_projection"};
     static const char *const starts[] = { // other networks and what training leaves
-        "callbacks.", "optimizer_states.", "optimizer.", "lr_schedulers.", "model_ema.", "loss.", "first_stage_model.loss.", "first_stage_model.model_ema.",
+        "callbacks.", "optimizer_states.", "optimizer.", "lr_schedulers.", "model_ema.", "loss.",
+        "first_stage_model.loss.", "first_stage_model.model_ema.",
         "control_model.", "depth_model.", "embedding_manager.", "discriminator.",
         "cond_stage_model.transformer.vision_model.", "cond_stage_model.transformer.logit_scale",
         "cond_stage_model.transformer.text_projection",

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- autoencoder ---------------------------------------------------------------------------- */
+/* ---- autoencoder ----------------------------------------------------------------------------- */
 
 typedef struct walk {
     const sdi_env *env;
@@ -109,7 +109,7 @@ sdiff_status sdi_infer_vae(const sdi_env *env, const sdi_tensor_file *file, cons
     return SDIFF_OK;
 }
 
-/* ---- text encoder --------------------------------------------------------------------------- */
+/* ---- text encoder ---------------------------------------------------------------------------- */
 
 static const sdi_tensor_info *find_param(const sdi_tensor_file *file, const sdi_naming *naming,
                                          const char *param)
@@ -170,7 +170,7 @@ sdiff_status sdi_infer_clip(const sdi_env *env, const sdi_tensor_file *file, con
     return SDIFF_OK;
 }
 
-/* ---- what shapes do not tell ---------------------------------------------------------------- */
+/* ---- what shapes do not tell ----------------------------------------------------------------- */
 
 sdi_family sdi_infer_family(const sdi_model *model)
 {

@@ -65,7 +65,7 @@ typedef struct sdi_loader {
 /* Whether the caller asked for a part. */
 int sdi_wanted(const sdi_loader *l, sdi_part part);
 
-/* ---- files ---------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 /* Takes the file over, also on failure. The index of the new file goes to *index. */
 sdiff_status sdi_model_add_file(const sdi_loader *l, sdi_tensor_file *file, const char *name,
                                 int32_t serial, int32_t *index);
@@ -82,13 +82,13 @@ sdiff_status sdi_follow(const sdi_env *env, const char *path, char **out);
 sdiff_status sdi_follow_join(const sdi_env *env, const char *folder, const char *name, char **out);
 int sdi_exists(const char *path);
 
-/* ---- opening -------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 sdiff_status sdi_open_folder(sdi_loader *l, const char *path);
 /* Takes the tensor file over. */
 sdiff_status sdi_open_single(sdi_loader *l, sdi_tensor_file *file, const char *name,
                              int32_t serial);
 
-/* ---- inference ------------------------------------------------------------------------------ */
+/* ---- inference ------------------------------------------------------------------------------- */
 typedef struct sdi_found {
     sdi_layout layout;
     const char *prefix; // NULL: the part is not in the file
@@ -119,12 +119,14 @@ sdi_task sdi_infer_task(const sdi_model_config *config);
  * tell. */
 void sdi_infer_heads(sdi_model_config *config);
 sdiff_status sdi_infer_prediction(const sdi_loader *l, int32_t file);
+/* What sdi_save_ldm put into a file's metadata. */
+sdiff_status sdi_apply_saved(sdi_loader *l, int32_t file);
 
 /* A dimension between 1 and maximum, else a sentence about the tensor. */
 sdiff_status sdi_dimension(const sdi_env *env, const char *file_name, const sdi_tensor_info *info,
                            int32_t axis, int32_t maximum, int32_t *out);
 
-/* ---- loading -------------------------------------------------------------------------------- */
+/* ---- loading --------------------------------------------------------------------------------- */
 sdiff_status sdi_match_part(sdi_loader *l, sdi_part part);
 sdiff_status sdi_fill_part(sdi_loader *l, sdi_part part);
 sdiff_status sdi_collect_surplus(sdi_loader *l);

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- declaring --------------------------------------------------------------------------------- */
+/* ---- declaring ------------------------------------------------------------------------------- */
 
 static sdiff_status declare_unet(const sdi_env *env, sdi_weights *weights,
                                  const sdi_unet_config *config)
@@ -72,7 +72,7 @@ static sdiff_status declare(sdi_loader *l, sdi_part part)
     }
 }
 
-/* ---- matching ---------------------------------------------------------------------------------- */
+/* ---- matching -------------------------------------------------------------------------------- */
 
 static int32_t without_ones(int32_t rank, const int64_t *shape)
 {
@@ -184,7 +184,7 @@ sdiff_status sdi_match_part(sdi_loader *l, sdi_part part)
     return match(l, part);
 }
 
-/* ---- what is left over ------------------------------------------------------------------------- */
+/* ---- what is left over ----------------------------------------------------------------------- */
 
 /* Tensors of a part that is in the file but has no use: not asked for, or replaced. */
 void sdi_skip_part(const sdi_model *m, sdi_part part)

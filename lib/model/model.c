@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* ---- life -------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static sdi_model *new_model(const sdi_env *env, const char *name)
 {
@@ -63,7 +63,7 @@ void sdi_model_unref(sdi_model *model)
     sdi_mem_unref(env.mem);
 }
 
-/* ---- opening ----------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static sdiff_status open_source(sdi_loader *l)
 {
@@ -185,7 +185,7 @@ sdiff_status sdi_model_open(const sdi_env *env, const sdi_model_source *source,
     return SDIFF_OK;
 }
 
-/* ---- using -------------------------------------------------------------------------------------- */
+/* ---- using ----------------------------------------------------------------------------------- */
 
 const sdi_model_config *sdi_model_get_config(const sdi_model *model)
 {

@@ -20,7 +20,7 @@
 
 #include <jansson.h>
 
-/* ---- what a model is ---------------------------------------------------------------------------- */
+/* ---- what a model is ------------------------------------------------------------------------- */
 typedef enum sdi_part {
     SDI_PART_TEXT = 0,
     SDI_PART_UNET,
@@ -63,7 +63,7 @@ typedef struct sdi_model_config {
     char scheduler_class[48]; // diffusers' name ("PNDMScheduler"), "" for single files
 } sdi_model_config;
 
-/* ---- opening ------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 /* One of: a path (folder or file), memory, or a reader. Memory and reader must outlive the model. */
 typedef struct sdi_model_source {
     const char *path;
@@ -101,7 +101,7 @@ sdiff_status sdi_model_open(const sdi_env *env, const sdi_model_source *source,
 sdi_model *sdi_model_ref(sdi_model *model);
 void sdi_model_unref(sdi_model *model); // NULL is allowed
 
-/* ---- using ---------------------------------------------------------------------------------------- */
+/* ---- using ----------------------------------------------------------------------------------- */
 const sdi_model_config *sdi_model_get_config(const sdi_model *model);
 /* NULL where the part is absent or was not asked for. Plans take it non-const; they do not change
  * declared parameters. */
@@ -132,7 +132,7 @@ sdiff_status sdi_model_source_values(const sdi_env *env, const sdi_model *model,
 int sdi_model_ldm_name(const sdi_model *model, sdi_part part, int32_t param, char *out, size_t size,
                        int32_t *piece, int32_t *pieces);
 
-/* ---- reports --------------------------------------------------------------------------------------- */
+/* ---- reports --------------------------------------------------------------------------------- */
 /* Tensors that no network used. Known companions (schedule buffers, position_ids, moving averages,
  * losses, other networks) are counted as ignored, the rest is surplus, by name in the file's order. */
 int32_t sdi_model_surplus_count(const sdi_model *model);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- autoencoder ---------------------------------------------------------------------------- */
+/* ---- autoencoder ----------------------------------------------------------------------------- */
 
 static const sdi_rename resnet_words[] = {{"norm1.", "norm1."},
                                           {"conv1.", "conv1."},
@@ -73,7 +73,7 @@ int sdi_name_ldm_vae(int32_t levels, const char *param, sdi_alias *alias)
     return sdi_rename_rest(alias, half, param, half_words, SDI_COUNT(half_words));
 }
 
-/* ---- text encoder --------------------------------------------------------------------------- */
+/* ---- text encoder ---------------------------------------------------------------------------- */
 
 static int layer_name(int32_t index, const char *rest, sdi_alias *alias)
 {

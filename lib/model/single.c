@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- parts ------------------------------------------------------------------------------------- */
+/* ---- parts ----------------------------------------------------------------------------------- */
 
 static void set_vae(sdi_loader *l, int32_t file, sdi_found vae)
 {
@@ -79,7 +79,7 @@ static sdiff_status read_scale(sdi_loader *l, int32_t file)
     return SDIFF_OK;
 }
 
-/* ---- configurations ------------------------------------------------------------------------------ */
+/* ---- configurations -------------------------------------------------------------------------- */
 
 static sdiff_status apply(sdi_loader *l, const char *path)
 {
@@ -214,7 +214,7 @@ static sdiff_status apply_configs(sdi_loader *l)
     return l->source->path ? config_beside(l, l->source->path) : SDIFF_OK;
 }
 
-/* ---- together ------------------------------------------------------------------------------------ */
+/* ---- together -------------------------------------------------------------------------------- */
 
 static void warn_of_guesses(sdi_loader *l)
 {
@@ -245,6 +245,7 @@ sdiff_status sdi_open_single(sdi_loader *l, sdi_tensor_file *file, const char *n
         SDI_TRY(sdi_infer_prediction(l, index));
     }
     SDI_TRY(read_scale(l, index));
+    SDI_TRY(sdi_apply_saved(l, index));
     SDI_TRY(apply_configs(l));
     if (unet.layout == SDI_LAYOUT_DIFFUSERS && unet.prefix && !l->model->config_place &&
         !l->options->config_text)

@@ -65,8 +65,8 @@ static sdiff_status open_tokenizer(const sdi_env *env, const char *place, sdi_to
     return *out ? SDIFF_OK : sdi_tokenizer_open(env, place, out);
 }
 
-/* Opens the vocabulary of one place. `must` is the caller's own choice: then any failure counts, and
- * a size that does not fit the text encoder is the caller's business. */
+/* Opens the vocabulary of one place. `must` is the caller's own choice: then any failure counts,
+ * and a size that does not fit the text encoder is the caller's business. */
 static sdiff_status try_place(search *s, const char *place, int must)
 {
     const sdi_env *env = s->l->env;
@@ -133,11 +133,19 @@ static sdiff_status try_embedded(search *s)
     return s->tried.status;
 }
 
+static int needs_vocabulary(const sdi_model *m)
+{
+    return m->config.has[SDI_PART_TEXT] || m->config.family == SDI_FAMILY_SD1 ||
+           m->config.family == SDI_FAMILY_SD2;
+}
+
 static sdiff_status look_everywhere(search *s)
 {
     const sdi_model_options *o = s->l->options;
     if (o->vocab)
         return try_place(s, o->vocab, 1);
+    if (!needs_vocabulary(s->l->model))
+        return SDIFF_OK;
     if (s->l->source->path)
         SDI_TRY(try_beside(s, s->l->source->path));
     if (o->data_dir)
@@ -150,7 +158,10 @@ static sdiff_status keep_reason(search *s)
     sdi_model *m = s->l->model;
     sdi_strbuf text;
     sdi_strbuf_init(&text, s->l->env);
-    sdi_strbuf_printf(&text, "no CLIP vocabulary for %s: %s; vocab.json and merges.txt, or "
+    if (!needs_vocabulary(m))
+        sdi_strbuf_printf(&text, "%s has no text encoder, and so no CLIP vocabulary", m->name);
+    else
+        sdi_strbuf_printf(&text, "no CLIP vocabulary for %s: %s; vocab.json and merges.txt, or "
                       "bpe_simple_vocab_16e6.txt.gz, can lie beside the model or be named by "
                       "--vocab%s%s%s", m->name,
                       m->diffusers ? "its folder holds none"
@@ -161,7 +172,7 @@ static sdiff_status keep_reason(search *s)
     return m->tokenizer_reason ? SDIFF_OK : SDIFF_ERROR_NO_MEMORY;
 }
 
-/* ---- padding ----------------------------------------------------------------------------------- */
+/* ---- padding --------------------------------------------------------------------------------- */
 
 /* "pad_token": "!" or {"content": "!"}; NULL where the file does not say. */
 static const char *pad_word(const json_t *json)
@@ -170,15 +181,19 @@ static const char *pad_word(const json_t *json)
     return json_string_value(json_is_object(pad) ? json_object_get(pad, "content") : pad);
 }
 
-/* The id of a token by its spelling, from the file that has them all. */
+/* The id of a token by its spelling, from the file that has them all; "!" is the first of every
+ * CLIP vocabulary, also where the folder holds none. */
 static sdiff_status look_up(const sdi_env *env, const char *folder, const char *word, int32_t *id)
 {
     json_t *vocabulary = NULL;
     char *path = NULL;
     SDI_TRY(sdi_follow_join(env, folder, "/vocab.json", &path));
-    const sdiff_status status = sdi_json_parse_file(env, path, &vocabulary);
+    const int first = !sdi_exists(path) && strcmp(word, "!") == 0;
+    const sdiff_status status = first ? SDIFF_OK : sdi_json_parse_file(env, path, &vocabulary);
     sdi_free(env, path);
     SDI_TRY(status);
+    if (first)
+        *id = 0;
     const json_t *value = json_object_get(vocabulary, word);
     if (json_is_integer(value) && json_integer_value(value) >= 0 &&
         json_integer_value(value) < 1 << 24)

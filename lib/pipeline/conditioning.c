@@ -297,6 +297,8 @@ static sdiff_status encode(sdi_conditioning *c, const sdi_text_request *request,
         empty_row(c, e->ids + (size_t)(rows - 1) * SDI_PROMPT_IDS);
     SDI_TRY(sdi_text_run(c->session, request->clip_skip, e->ids, rows, e->vectors, e->vector_count,
                          c->contexts));
+    if (c->emphasis == SDI_EMPHASIS_NONE && request->clip_skip) // diffusers skips for the prompt only
+        SDI_TRY(sdi_text_run(c->session, 0, e->ids, 1, e->vectors, e->vector_count, c->contexts));
     emphasise(c, with_empty ? c->contexts + (size_t)(rows - 1) * row : NULL);
     return SDIFF_OK;
 }

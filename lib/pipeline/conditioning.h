@@ -9,6 +9,7 @@
 #ifndef SDI_PIPELINE_CONDITIONING_H
 #define SDI_PIPELINE_CONDITIONING_H
 
+#include "model/embedding.h"
 #include "pipeline/text_encode.h"
 #include "text/emphasis.h"
 #include "text/prompt.h"
@@ -16,19 +17,12 @@
 /* Prompts without the language: literal texts, one chunk, cut at 75 tokens. */
 enum { SDI_EMPHASIS_NONE = 4 };
 
-/* Textual inversions that prompts may name. */
-typedef struct sdi_embedding {
-    const char *name;
-    int32_t count, width;
-    const float *vectors; // [count, width]
-} sdi_embedding;
-
 typedef struct sdi_text_request {
     const char *prompt, *negative; // never NULL
     int32_t steps;
     int32_t clip_skip;
     int32_t emphasis; // sdi_emphasis or SDI_EMPHASIS_NONE
-    const sdi_embedding *embeddings;
+    const sdi_embedding *embeddings; // textual inversions that prompts may name
     int32_t embedding_count;
 } sdi_text_request;
 

@@ -13,36 +13,37 @@
 
 /* ---- noise ------------------------------------------------------------------------------------- */
 
-void sdi_noise_init(sdi_noise *noise, const sdiff_generate_params *request, int32_t image)
+void sdi_noise_init(sdi_noise *noise, const sdi_env *env, const sdiff_generate_params *request,
+                    int32_t image)
 {
     memset(noise, 0, sizeof *noise);
+    noise->env = env;
     noise->request = request;
     const sdi_rng kind = request->rng == SDIFF_RNG_PHILOX ? SDI_RNG_PHILOX : SDI_RNG_TORCH;
     sdi_random_init(&noise->random, kind, (uint64_t)request->seed + (uint64_t)image);
 }
 
-static sdiff_status draw_at(const sdi_env *env, sdi_noise *noise, int64_t index, float *out,
-                            size_t count)
+static sdiff_status draw_at(sdi_noise *noise, int64_t index, float *out, size_t count)
 {
     const sdiff_generate_params *r = noise->request;
     if (!r->noise)
         sdi_random_normal(&noise->random, out, count);
     else if (r->noise(r->noise_user, index, out, count))
-        return sdi_fail(env, SDIFF_ERROR_CANCELLED, "cancelled by the noise callback");
+        return sdi_fail(noise->env, SDIFF_ERROR_CANCELLED, "cancelled by the noise callback");
     noise->drawn = index + 1;
     return SDIFF_OK;
 }
 
-sdiff_status sdi_noise_draw(const sdi_env *env, sdi_noise *noise, float *out, size_t count)
+sdiff_status sdi_noise_draw(sdi_noise *noise, float *out, size_t count)
 {
-    return draw_at(env, noise, noise->drawn, out, count);
+    return draw_at(noise, noise->drawn, out, count);
 }
 
 /* The sampler counts its own draws from 0. */
 static sdiff_status draw_for_sampler(void *user, int64_t index, float *out, size_t count)
 {
     sdi_noise *noise = user;
-    return draw_at(NULL, noise, noise->before + index, out, count);
+    return draw_at(noise, noise->before + index, out, count);
 }
 
 /* ---- setting up ---------------------------------------------------------------------------------- */
@@ -142,6 +143,7 @@ sdiff_status sdi_denoiser_sampler(sdi_denoiser *d, sdi_noise *noise, sdi_sampler
     params.steps = r->steps;
     params.strength = d->strength;
     params.eta = r->eta;
+    params.final_sigma_min = r->final_sigma_min;
     params.count = (size_t)sdi_denoiser_count(d);
     params.noise = draw_for_sampler;
     params.noise_user = noise;
@@ -317,7 +319,8 @@ sdiff_status sdi_denoise(sdi_denoiser *d, sdi_sampler *sampler, int32_t image)
     for (int fresh = 1; sdi_sampler_request(sampler, d->sample, &ask);) {
         if (fresh)
             first = ask; // of a step that may need several evaluations
-        d->progress->state.step = ask.step;
+        if (d->progress)
+            d->progress->state.step = ask.step;
         SDI_TRY(predict(d, &ask));
         SDI_TRY(sdi_sampler_supply(&d->session->env, sampler, d->output));
         fresh = sdi_sampler_stepped(sampler);

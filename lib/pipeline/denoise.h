@@ -22,7 +22,7 @@ typedef struct sdi_denoiser {
     const sdi_schedule_config *schedule;
     const sdi_conditioning *conditioning; // NULL: a model without text
     struct sdi_controls *controls;        // NULL: none
-    sdi_progress *progress;               // is told which step is being made
+    sdi_progress *progress;               // is told which step is being made; NULL: nobody
     sdi_plan *unet;
     int32_t rows;                 // of the U-Net's batch
     int32_t side[SDI_MAX_SIDES];  // the side of the conditioning that each row stands for
@@ -42,14 +42,16 @@ typedef struct sdi_denoiser {
 /* Draws of one picture: the host's or the generator's, in order. */
 typedef struct sdi_noise {
     sdi_random random;
+    const sdi_env *env; // tells that the host stopped
     const sdiff_generate_params *request;
     int64_t drawn;  // by now
     int64_t before; // draws that came before the sampler's first
 } sdi_noise;
 
-void sdi_noise_init(sdi_noise *noise, const sdiff_generate_params *request, int32_t image);
+void sdi_noise_init(sdi_noise *noise, const sdi_env *env, const sdiff_generate_params *request,
+                    int32_t image);
 /* The next draw in order: from the host's function where there is one, else the generator. */
-sdiff_status sdi_noise_draw(const sdi_env *env, sdi_noise *noise, float *out, size_t count);
+sdiff_status sdi_noise_draw(sdi_noise *noise, float *out, size_t count);
 
 /* Plans the U-Net. */
 sdiff_status sdi_denoiser_init(sdi_denoiser *d, sdi_session *session,

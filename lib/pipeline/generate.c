@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * From a request to pictures: text, reverse diffusion, decoding. All memory is planned first.
+ * From a request to pictures: text, start, reverse diffusion, decoding. All memory is planned first.
  */
 #include "pipeline/generate.h"
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "pipeline/mask.h"
 #include "pipeline/progress.h"
-#include "pipeline/vae_code.h"
+#include "pipeline/start.h"
 
 #include <math.h>
 #include <string.h>
@@ -26,6 +27,7 @@ typedef struct generation {
     const sdi_model_config *config;
     sdi_schedule_config schedule;
     sdi_denoiser denoiser;
+    sdi_start start;
     sdi_plan *decoder;
     sdi_text_request text;
     sdi_conditioning conditioning;
@@ -60,6 +62,7 @@ static sdiff_status plan(generation *g)
     SDI_TRY(sdi_denoiser_init(&g->denoiser, g->session, r, &g->schedule,
                               has_text(g) ? &g->conditioning : NULL, r->height / scale,
                               r->width / scale, 0));
+    SDI_TRY(sdi_start_plan(&g->start, &g->denoiser));
     if (g->config->has[SDI_PART_VAE_DECODER] && !r->no_decode)
         SDI_TRY(sdi_vae_plan(g->session, SDI_NET_VAE_DECODER, 1, g->denoiser.h, g->denoiser.w,
                              &g->decoder));
@@ -72,7 +75,7 @@ static double total_work(const generation *g, int32_t evaluations)
     double each = sdi_plan_flops(unet, NN_EACH) * evaluations;
     if (g->decoder)
         each += sdi_plan_flops(g->decoder, NN_EACH);
-    double once = sdi_plan_flops(unet, NN_ONCE);
+    double once = sdi_plan_flops(unet, NN_ONCE) + sdi_start_work(&g->start);
     if (has_text(g))
         once += sdi_conditioning_work(&g->conditioning);
     return once + each * g->request->batch_count;
@@ -116,39 +119,41 @@ static void to_unit_range(float *pixels, size_t count)
     }
 }
 
-static sdiff_status decode(generation *g, int32_t image)
+/* A model of pixels has made them already, of three colours or gray. */
+static void copy_pixels(const sdi_denoiser *d, float *out)
 {
-    const sdi_denoiser *d = &g->denoiser;
-    const size_t latents = (size_t)sdi_denoiser_count(d);
-    const size_t pixels = 3 * (size_t)g->out->height * (size_t)g->out->width;
-    float *out = g->out->pixels + (size_t)image * pixels;
-    if (!g->out->decoded)
-        return SDIFF_OK;
-    if (g->decoder) {
-        const sdi_vae_config *vae = &g->config->vae;
-        float *z = d->output; // no longer needed
-        for (size_t i = 0; i < latents; i++)
-            z[i] = (float)(d->latents[i] / vae->scaling_factor + vae->shift_factor);
-        SDI_TRY(sdi_plan_set(&g->session->env, g->decoder, "z", z));
-        SDI_TRY(sdi_session_run(g->session, g->decoder, NN_EACH));
-        SDI_TRY(sdi_session_get(g->session, g->decoder, "image", out));
-    } else { // a model of pixels
-        memcpy(out, d->latents, pixels * sizeof(float));
-    }
-    to_unit_range(out, pixels);
-    return SDIFF_OK;
+    const size_t plane = (size_t)(d->h * d->w);
+    for (size_t i = 0; i < 3; i++)
+        memcpy(out + i * plane, d->latents + (d->c == 1 ? 0 : i) * plane, plane * sizeof *out);
 }
 
-/* Standard normal latents: the host's, or the first draw of the seed, which is drawn in any case:
- * the draws that follow are the same. */
-static void draw_start(const generation *g, int32_t image, sdi_noise *noise)
+static sdiff_status run_decoder(const generation *g, float *out)
 {
+    const sdi_vae_config *vae = &g->config->vae;
     const sdi_denoiser *d = &g->denoiser;
-    const size_t count = (size_t)sdi_denoiser_count(d);
-    sdi_random_normal(&noise->random, d->latents, count);
-    if (g->request->init_latents)
-        memcpy(d->latents, g->request->init_latents + (size_t)image * count,
-               count * sizeof(float));
+    float *z = d->output; // no longer needed
+    for (size_t i = 0; i < (size_t)sdi_denoiser_count(d); i++)
+        z[i] = (float)(d->latents[i] / vae->scaling_factor + vae->shift_factor);
+    SDI_TRY(sdi_plan_set(&g->session->env, g->decoder, "z", z));
+    SDI_TRY(sdi_session_run(g->session, g->decoder, NN_EACH));
+    return sdi_session_get(g->session, g->decoder, "image", out);
+}
+
+static sdiff_status decode(const generation *g, int32_t image)
+{
+    const sdiff_generate_params *r = g->request;
+    const int64_t pixels = (int64_t)r->height * r->width;
+    float *out = g->out->pixels + (size_t)image * 3 * (size_t)pixels;
+    if (!g->out->decoded)
+        return SDIFF_OK;
+    if (g->decoder)
+        SDI_TRY(run_decoder(g, out));
+    else
+        copy_pixels(&g->denoiser, out);
+    to_unit_range(out, 3 * (size_t)pixels);
+    if (r->mask && r->keep_unmasked)
+        sdi_mask_put_back(r->image, r->mask, pixels, out);
+    return SDIFF_OK;
 }
 
 static sdiff_status make_picture(generation *g, int32_t image)
@@ -156,13 +161,11 @@ static sdiff_status make_picture(generation *g, int32_t image)
     sdi_denoiser *d = &g->denoiser;
     const size_t count = (size_t)sdi_denoiser_count(d);
     sdi_noise noise;
-    sdi_noise_init(&noise, g->request, image);
-    draw_start(g, image, &noise);
+    sdi_noise_init(&noise, &g->session->env, g->request, image);
+    SDI_TRY(sdi_start_draw(&g->start, &noise, image));
     sdi_sampler *sampler = NULL;
     SDI_TRY(sdi_denoiser_sampler(d, &noise, &sampler));
-    const float scale = (float)sdi_sampler_init_sigma(sampler);
-    for (size_t i = 0; i < count; i++)
-        d->latents[i] *= scale;
+    sdi_start_place(&g->start, sampler);
     g->progress.state.phase = 1;
     g->progress.state.image = image;
     g->progress.state.steps = sdi_sampler_steps(sampler);
@@ -178,7 +181,7 @@ static sdiff_status make_picture(generation *g, int32_t image)
 static sdiff_status count_evaluations(generation *g, int32_t *evaluations)
 {
     sdi_noise noise;
-    sdi_noise_init(&noise, g->request, 0);
+    sdi_noise_init(&noise, &g->session->env, g->request, 0);
     sdi_sampler *sampler = NULL;
     SDI_TRY(sdi_denoiser_sampler(&g->denoiser, &noise, &sampler));
     *evaluations = sdi_sampler_evaluations(sampler);
@@ -204,6 +207,7 @@ static sdiff_status run(generation *g)
              sdi_plan_flops(g->denoiser.unet, NN_EACH) * 1e-9);
     if (has_text(g))
         SDI_TRY(sdi_conditioning_encode(&g->conditioning, &g->text));
+    SDI_TRY(sdi_start_prepare(&g->start));
     for (int32_t i = 0; i < g->request->batch_count; i++)
         SDI_TRY(make_picture(g, i));
     if (sdi_progress_finish(&g->progress))
@@ -247,6 +251,7 @@ sdiff_status sdi_generate(sdi_session *session, const sdiff_generate_params *req
     const sdiff_status status = run(&g);
     session->work = NULL;
     sdi_conditioning_free(&g.conditioning);
+    sdi_start_free(&g.start); // refers to the denoiser
     sdi_denoiser_free(&g.denoiser);
     if (status != SDIFF_OK)
         sdi_pictures_free(&session->env, out);

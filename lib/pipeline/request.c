@@ -2,13 +2,15 @@
  *
  * What a request may ask for.
  */
+#include "pipeline/depth.h"
 #include "pipeline/generate.h"
+#include "pipeline/mask.h"
 #include "pipeline/vae_code.h"
 
 #include <math.h>
 
 enum { MAX_SIDE = 16384, MAX_PICTURES = 1000 };
-static const double max_cfg_scale = 100;
+static const double max_cfg_scale = 100, default_strength = 0.75;
 
 static sdiff_status refuse(const sdi_session *s, const char *what, double found, double low,
                            double high)
@@ -34,18 +36,87 @@ static sdiff_status check_side(const sdi_session *s, const char *what, int32_t s
     return SDIFF_OK;
 }
 
+static sdiff_status unsupported(const sdi_session *s, const char *what)
+{
+    return sdi_fail(&s->env, SDIFF_ERROR_UNSUPPORTED, "'%s' %s", sdi_model_name(s->model), what);
+}
+
 static sdiff_status check_model(const sdi_session *s)
 {
     const sdi_model_config *config = sdi_model_get_config(s->model);
+    const sdi_unet_config *unet = &config->unet;
     if (config->family == SDI_FAMILY_VAE)
+        return unsupported(s, "is an autoencoder alone: it makes no pictures from text");
+    if (config->task == SDI_TASK_EDIT)
+        return unsupported(s, "is a model for editing pictures by instructions (8 input channels), "
+                              "which is not supported");
+    const int latent = sdi_has_autoencoder(config);
+    if (latent && config->vae.image_channels != 3)
+        return unsupported(s, "has an autoencoder for other pictures than those of 3 colours");
+    if (!latent && unet->out_channels != 3 && unet->out_channels != 1)
         return sdi_fail(&s->env, SDIFF_ERROR_UNSUPPORTED,
-                        "'%s' is an autoencoder alone: it makes no pictures from text",
-                        sdi_model_name(s->model));
-    if (config->task != SDI_TASK_TEXT)
-        return sdi_fail(&s->env, SDIFF_ERROR_UNSUPPORTED,
-                        "'%s' is a model for %s with %d input channels: text to image needs %d",
-                        sdi_model_name(s->model), sdi_task_name(config->task),
-                        config->unet.in_channels, config->unet.out_channels);
+                        "'%s' has no autoencoder and makes %d channels: pixels have 3 or 1",
+                        sdi_model_name(s->model), unet->out_channels);
+    return SDIFF_OK;
+}
+
+/* Which of picture, mask and depth the model can use and which it cannot do without. */
+static sdiff_status check_inputs_fit(const sdi_session *s, const sdiff_generate_params *r)
+{
+    const sdi_task task = sdi_model_get_config(s->model)->task;
+    const char *what = NULL;
+    if (task == SDI_TASK_INPAINT && (!r->image || !r->mask))
+        what = "is an inpainting model (9 input channels): it needs a picture and a mask";
+    else if (task == SDI_TASK_DEPTH && !r->depth)
+        what = "is a depth-to-image model (5 input channels): it needs a depth map";
+    else if (task != SDI_TASK_DEPTH && r->depth)
+        what = "is no depth-to-image model: it has no input channel for a depth map";
+    else if (r->mask && !r->image)
+        what = "cannot inpaint with a mask alone: the picture is missing";
+    if (!what)
+        return SDIFF_OK;
+    return sdi_fail(&s->env, SDIFF_ERROR_INVALID_ARGUMENT, "'%s' %s", sdi_model_name(s->model),
+                    what);
+}
+
+static sdiff_status check_picture(const sdi_session *s, const sdiff_generate_params *r)
+{
+    const int64_t pixels = (int64_t)r->height * r->width;
+    const float slack = 1e-3f; // what resizing may have added
+    for (int64_t i = 0; r->image && i < 3 * pixels; i++)
+        if (!(r->image[i] >= -slack && r->image[i] <= 1 + slack))
+            return sdi_fail(&s->env, SDIFF_ERROR_INVALID_ARGUMENT,
+                            "the picture is %g at column %lld of row %lld: 0 to 1 is needed",
+                            r->image[i], (long long)(i % r->width),
+                            (long long)(i % pixels / r->width));
+    return SDIFF_OK;
+}
+
+/* Picture, mask, depth and what goes with them. */
+static sdiff_status check_inputs(const sdi_session *s, sdiff_generate_params *r)
+{
+    SDI_TRY(check_inputs_fit(s, r));
+    if (!(r->strength < 0) && !within(r->strength, 0, 1))
+        return refuse(s, "strength", r->strength, 0, 1);
+    if (!r->image)
+        r->strength = 1;
+    else if (r->strength < 0)
+        r->strength = r->mask ? 1 : default_strength;
+    if (!r->depth_width)
+        r->depth_width = r->width;
+    if (!r->depth_height)
+        r->depth_height = r->height;
+    if (!within(r->depth_width, 1, MAX_SIDE))
+        return refuse(s, "width of the depth map", r->depth_width, 1, MAX_SIDE);
+    if (!within(r->depth_height, 1, MAX_SIDE))
+        return refuse(s, "height of the depth map", r->depth_height, 1, MAX_SIDE);
+    if (!within(r->encode_mode, SDIFF_ENCODE_SAMPLE, SDIFF_ENCODE_MODE))
+        return refuse(s, "encode mode", r->encode_mode, SDIFF_ENCODE_SAMPLE, SDIFF_ENCODE_MODE);
+    SDI_TRY(check_picture(s, r));
+    if (r->mask)
+        SDI_TRY(sdi_mask_check(&s->env, r->mask, r->height, r->width));
+    if (r->depth)
+        SDI_TRY(sdi_depth_check(&s->env, r->depth, r->depth_height, r->depth_width));
     return SDIFF_OK;
 }
 
@@ -81,5 +152,5 @@ sdiff_status sdi_request_check(const sdi_session *s, sdiff_generate_params *r)
         return refuse(s, "class label", r->class_label, 0, config->unet.class_embeddings - 1);
     if (config->unet.cross_attention_dim && !within(r->clip_skip, 0, config->clip.layers))
         return refuse(s, "clip skip", r->clip_skip, 0, config->clip.layers);
-    return SDIFF_OK;
+    return check_inputs(s, r);
 }

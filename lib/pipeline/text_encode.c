@@ -122,6 +122,7 @@ sdiff_status sdi_text_run(sdi_session *session, int32_t clip_skip, const int32_t
     const size_t row = (size_t)clip->positions * (size_t)clip->hidden_size;
     sdi_plan *plan = NULL;
     SDI_TRY(sdi_text_plan(session, rows, clip_skip, vector_count > 0, &plan));
+    SDI_TRY(sdi_session_reserve(session));
     for (int32_t first = 0; first < rows; first += BATCH)
         SDI_TRY(run_batch(session, plan, ids, first, SDI_MIN(BATCH, rows - first), vectors,
                           vector_count, contexts + (size_t)first * row));

@@ -17,7 +17,7 @@ typedef struct sdi_vectors_at {
 /* Plans the encoder for `rows` rows, so that its memory can be reserved. */
 sdiff_status sdi_text_plan(sdi_session *session, int32_t rows, int32_t clip_skip, int with_vectors,
                            sdi_plan **out);
-/* Contexts [rows, positions, width] of ids [rows, positions]. The session is reserved. */
+/* Contexts [rows, positions, width] of ids [rows, positions]. Reserves what is missing. */
 sdiff_status sdi_text_run(sdi_session *session, int32_t clip_skip, const int32_t *ids,
                           int32_t rows, const sdi_vectors_at *vectors, int32_t vector_count,
                           float *contexts);

@@ -6,12 +6,17 @@
 
 #include "base/memory.h"
 
+#include <math.h>
 #include <string.h>
+
+int sdi_has_autoencoder(const sdi_model_config *config)
+{
+    return config->has[SDI_PART_VAE_DECODER] || config->has[SDI_PART_VAE_ENCODER];
+}
 
 int32_t sdi_latent_scale(const sdi_model_config *config)
 {
-    const int has_vae = config->has[SDI_PART_VAE_DECODER] || config->has[SDI_PART_VAE_ENCODER];
-    return has_vae ? 1 << (config->vae.levels - 1) : 1;
+    return sdi_has_autoencoder(config) ? 1 << (config->vae.levels - 1) : 1;
 }
 
 sdiff_status sdi_vae_plan(sdi_session *session, sdi_network network, int64_t b, int64_t h,
@@ -55,6 +60,11 @@ sdiff_status sdi_vae_encode(sdi_session *session, const float *image, int64_t b,
                         (long long)b, (long long)w, (long long)h, scale);
     const uint64_t half =
         (uint64_t)config->vae.latent_channels * (uint64_t)(h / scale) * (uint64_t)(w / scale);
+    if (config->vae.codebook) { // one point, no distribution
+        for (uint64_t i = 0; logvar && i < half * (uint64_t)b; i++)
+            logvar[i] = -INFINITY;
+        return run(session, SDI_NET_VAE_ENCODER, b, h, w, "image", image, "z", mean);
+    }
     float *moments = sdi_alloc(&session->env, 2 * half * (uint64_t)b, sizeof *moments);
     if (!moments)
         return SDIFF_ERROR_NO_MEMORY;
@@ -68,4 +78,72 @@ sdiff_status sdi_vae_encode(sdi_session *session, const float *image, int64_t b,
     }
     sdi_free(&session->env, moments);
     return status;
+}
+
+/* ---- one picture as the start of a run ------------------------------------------------------------- */
+
+void sdi_posterior_free(const sdi_env *env, sdi_posterior *posterior)
+{
+    sdi_free(env, posterior->mean);
+    sdi_free(env, posterior->deviation);
+    memset(posterior, 0, sizeof *posterior);
+}
+
+/* A model of pixels: [0, 1] becomes [-1, 1]; one of gray pixels gets the mean of the colours. */
+static void pixels_as_latents(const float *planes, int64_t pixels, int32_t channels, float *out)
+{
+    for (int64_t i = 0; i < channels * pixels; i++)
+        out[i] = channels == 1
+                     ? (planes[i] + planes[i + pixels] + planes[i + 2 * pixels]) * (2.0f / 3) - 1
+                     : planes[i] * 2 - 1;
+}
+
+/* Mean and log variance as the encoder gives them become latents and their deviation. */
+static void scale_moments(const sdi_vae_config *vae, uint64_t count, sdi_posterior *p)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        p->mean[i] = (float)((p->mean[i] - vae->shift_factor) * vae->scaling_factor);
+        if (p->deviation) {
+            const float logvar = SDI_MIN(SDI_MAX(p->deviation[i], -30.0f), 20.0f);
+            p->deviation[i] = (float)(exp(0.5 * logvar) * vae->scaling_factor);
+        }
+    }
+}
+
+static sdiff_status encode(sdi_session *session, const float *planes, int64_t h, int64_t w,
+                           float *signed_planes, sdi_posterior *out)
+{
+    const sdi_model_config *config = sdi_model_get_config(session->model);
+    const sdi_vae_config *vae = &config->vae;
+    const int32_t scale = sdi_latent_scale(config);
+    const uint64_t count =
+        (uint64_t)vae->latent_channels * (uint64_t)(h / scale) * (uint64_t)(w / scale);
+    out->mean = sdi_alloc(&session->env, count, sizeof(float));
+    out->deviation = vae->codebook ? NULL : sdi_alloc(&session->env, count, sizeof(float));
+    if (!out->mean || (!vae->codebook && !out->deviation))
+        return SDIFF_ERROR_NO_MEMORY;
+    for (int64_t i = 0; i < 3 * h * w; i++)
+        signed_planes[i] = planes[i] * 2 - 1;
+    SDI_TRY(sdi_vae_encode(session, signed_planes, 1, h, w, out->mean, out->deviation));
+    scale_moments(vae, count, out);
+    return SDIFF_OK;
+}
+
+sdiff_status sdi_picture_encode(sdi_session *session, const float *planes, int64_t h, int64_t w,
+                                sdi_posterior *out)
+{
+    const sdi_model_config *config = sdi_model_get_config(session->model);
+    const sdi_env *env = &session->env;
+    memset(out, 0, sizeof *out);
+    float *pixels = sdi_alloc(env, 3 * (uint64_t)h * (uint64_t)w, sizeof *pixels);
+    if (!pixels)
+        return SDIFF_ERROR_NO_MEMORY;
+    if (sdi_has_autoencoder(config)) {
+        const sdiff_status status = encode(session, planes, h, w, pixels, out);
+        sdi_free(env, pixels);
+        return status;
+    }
+    pixels_as_latents(planes, h * w, config->unet.out_channels, pixels);
+    out->mean = pixels;
+    return SDIFF_OK;
 }

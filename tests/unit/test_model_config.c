@@ -103,7 +103,7 @@ static void test_bad_configurations_are_refused(void **state)
     assert_int_equal(checked, 45);
 }
 
-/* ---- what they say ------------------------------------------------------------------------------ */
+/* ---- what they say --------------------------------------------------------------------------- */
 
 static void init(sdi_model_config *c)
 {
@@ -197,8 +197,8 @@ static void test_yaml_that_is_wrong_is_refused(void **state)
         "model:\n  params:\n    unet_config:\n      params:\n        model_channels: x\n",
         "model:\n  params:\n    unet_config:\n      params:\n        model_channels: 0.5\n",
         "model: {params: {unet_config: {params: {}}, cond_stage_config: {target: a.BERTEmbedder}}}",
-        "? [a]\n: b\n", "\xff\xfe", "model: {params: {unet_config: {params: {}}, "
-                                    "parameterization: w}}"};
+        "? [a]\n: b\n", "\xff\xfe",
+        "model: {params: {unet_config: {params: {}}, parameterization: w}}"};
     for (size_t i = 0; i < SDI_COUNT(texts); i++) {
         sdi_env env = test_env_new();
         sdi_model_config c;
@@ -278,6 +278,36 @@ static void test_scheduler_defaults_are_those_of_its_class(void **state)
     test_env_free(&env);
 }
 
+/* Pixel-space models: attention_head_dim is a width there, null is one head. */
+static void test_unconditional_networks_have_their_own_rules(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"_class_name\": \"UNet2DModel\", \"block_out_channels\": [32, 64], \"in_channels\": 3,"
+        "\"out_channels\": 3, \"down_block_types\": [\"DownBlock2D\", \"AttnDownBlock2D\"],"
+        "\"up_block_types\": [\"AttnUpBlock2D\", \"UpBlock2D\"], \"attention_head_dim\": %s,"
+        "\"downsample_padding\": 0, \"flip_sin_to_cos\": false, \"freq_shift\": 1,"
+        "\"norm_eps\": 1e-06, \"sample_size\": 32, \"add_attention\": true}";
+    static const char *const values[] = {"16", "null"};
+    sdi_env env = test_env_new();
+    for (int i = 0; i < 2; i++) {
+        char json[1024];
+        sdi_model_config c;
+        snprintf(json, sizeof json, text, values[i]);
+        test_ok(&env, apply(&env, json, &c));
+        assert_int_equal(c.unet.self_attention_only, 1);
+        assert_int_equal(c.unet.cross_attention_dim, 0);
+        assert_int_equal(c.unet.head_dim, i == 0 ? 16 : 0);
+        assert_int_equal(c.unet.heads[1], 1);
+        assert_int_equal(c.unet.attention[0], 0);
+        assert_int_equal(c.unet.attention[1], 1);
+        assert_int_equal(c.unet.asymmetric_downsample, 1);
+        assert_int_equal(c.unet.flip_sin_to_cos, 0);
+        assert_true(c.unet.freq_shift == 1);
+    }
+    test_env_free(&env);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +319,7 @@ int main(void)
         cmocka_unit_test(test_yaml_that_explodes_is_refused),
         cmocka_unit_test(test_yaml_values_have_their_types),
         cmocka_unit_test(test_scheduler_defaults_are_those_of_its_class),
+        cmocka_unit_test(test_unconditional_networks_have_their_own_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,7 @@
 
 #include "model/names.h"
 
-/* ---- pairs of names ----------------------------------------------------------------------------- */
+/* ---- pairs of names -------------------------------------------------------------------------- */
 
 typedef struct pair {
     char *component, *diffusers, *ldm, *operation;
@@ -168,7 +168,7 @@ static void test_names_too_long_are_refused(void **state)
     }
 }
 
-/* ---- key lists of the real files ---------------------------------------------------------------- */
+/* ---- key lists of the real files ------------------------------------------------------------- */
 
 typedef struct list_case {
     const char *list;

@@ -17,14 +17,27 @@ static const char usage[] =
     "  info        what the model is (--json: as JSON)\n"
     "  tokenize    prompt=\"…\" or prompts=FILE (a JSON string a line): ids as JSON arrays;\n"
     "              padded=1: the 77 ids fed to the model; variant=hf_fast|hf_slow|openai\n"
+    "  prompt      prompt= or prompts=FILE, steps=20 backtrack=20: weights, chunks, schedules as JSON\n"
+    "  sampler     a sampler on the stand-in model 0.7 s cos(t/200) + 0.1 sin(3 s): in x (standard\n"
+    "              normal), noise.N; out traj.N, out; sampler= schedule= steps= prediction=\n"
+    "              spacing= eta= strength=\n"
     "  text        in input_ids [b,77]; out hidden_states.N, last_hidden_state, context;\n"
     "              clip_skip=N\n"
     "  unet        in sample, timestep, context [, down_residual.N, mid_residual]; out out\n"
     "  vae-encode  in image [b,3,h,w] in [-1,1]; out mean, logvar\n"
     "  vae-decode  in z, divided by the scaling factor; out image\n"
+    "  convert     format=ldm|diffusers dtype=keep|fp32|fp16|bf16 schedule=0|1: writes the\n"
+    "              model, LoRAs merged, to --out (a file, or a folder)\n"
     "  randn       seed=S n=N rng=torch|philox; out noise\n"
     "  txt2img     prompt= negative= steps= cfg= sampler= schedule= eta= spacing= rescale=\n"
-    "              clip_skip= seed=; in noise [b,c,h,w] [, noise.N]; out latents.N, latents, image\n"
+    "              clip_skip= seed= final=zero|sigma_min emphasis=none|original|no_norm|\n"
+    "              interpolate|ignore; in noise [b,c,h,w], noise.N (draws of the sampler; without\n"
+    "              noise the start is noise.0); out latents.N, latents, image\n"
+    "  img2img     the same and strength= encode=sample|mode from_image=0|1 (at strength 1);\n"
+    "              in image [1,3,h,w] in [0,1], noise.N (all draws: of the encoder, added, of\n"
+    "              the sampler)\n"
+    "  inpaint     the same and keep=0|1 (pixels outside of the mask); in image, mask [1,1,h,w]\n"
+    "  depth2img   as img2img; in image, depth [1,1,h,w] of any size\n"
     "\n"
     "options:\n"
     "  -m, --model PATH      diffusers folder or single-file checkpoint\n"
@@ -35,13 +48,17 @@ static const char usage[] =
     "      --kernels LIST    kernel sets that may be used, e.g. ref,openblas\n"
     "      --prediction P    epsilon, v or sample, in place of what the model says\n"
     "      --ema             EMA weights\n"
+    "      --lora F[:SCALE]  LoRA merged into the weights (again for more); keys that find no\n"
+    "                        place are listed on stderr\n"
+    "      --embedding F     textual inversion (again for more); ids behind the vocabulary's\n"
+    "                        stand for the vectors, in the order given\n"
     "  -t, --threads N       default: physical cores\n"
     "      --in FILE         input tensors (safetensors)\n"
     "      --out FILE        output tensors (safetensors)\n"
     "      --json            info as JSON\n"
     "  -v, --verbose         log to stderr\n";
 
-/* ---- keys ------------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 int probe_fail(const char *sentence)
 {
@@ -76,10 +93,10 @@ int probe_real(const probe *p, const char *key, double *value)
     return !text || parse_real(text, value) || bad_key(key, text);
 }
 
-/* ---- arguments ---------------------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------------------------- */
 
 enum { OPT_CONFIG = 256, OPT_VAE, OPT_VOCAB, OPT_COMPUTE, OPT_KERNELS, OPT_PREDICTION, OPT_EMA,
-       OPT_IN, OPT_OUT, OPT_JSON };
+       OPT_IN, OPT_OUT, OPT_JSON, OPT_LORA, OPT_EMBEDDING };
 
 static const struct option options[] = {
     {"model", required_argument, NULL, 'm'},
@@ -90,6 +107,8 @@ static const struct option options[] = {
     {"kernels", required_argument, NULL, OPT_KERNELS},
     {"prediction", required_argument, NULL, OPT_PREDICTION},
     {"ema", no_argument, NULL, OPT_EMA},
+    {"lora", required_argument, NULL, OPT_LORA},
+    {"embedding", required_argument, NULL, OPT_EMBEDDING},
     {"threads", required_argument, NULL, 't'},
     {"in", required_argument, NULL, OPT_IN},
     {"out", required_argument, NULL, OPT_OUT},
@@ -135,6 +154,19 @@ static int add_key(probe *p, char *argument)
     return 1;
 }
 
+static int add_adapter(probe *p, char *text, int is_lora)
+{
+    if (p->adapter_count == MAX_ADAPTERS) {
+        probe_fail("too many --lora and --embedding");
+        return 0;
+    }
+    adapter *a = &p->adapters[p->adapter_count++];
+    *a = (adapter){.path = text, .scale = 1, .is_lora = is_lora};
+    if (is_lora)
+        split_scale(text, &a->scale);
+    return 1;
+}
+
 static void log_line(void *user, int32_t level, const char *message)
 {
     (void)user;
@@ -156,6 +188,8 @@ static int take_option(probe *p, sdiff_context_params *c, int option)
     case OPT_PREDICTION:
         return set_choice("--prediction", predictions, optarg, &p->model_params.prediction);
     case OPT_EMA: p->model_params.use_ema = 1; return 1;
+    case OPT_LORA: return add_adapter(p, optarg, 1);
+    case OPT_EMBEDDING: return add_adapter(p, optarg, 0);
     case OPT_KERNELS: c->kernels = optarg; return 1;
     case OPT_IN: p->in_path = optarg; return 1;
     case OPT_OUT: p->out_path = optarg; return 1;
@@ -193,7 +227,7 @@ static int take_arguments(probe *p, sdiff_context_params *c, int argc, char **ar
     return 1;
 }
 
-/* ---- running -------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 int probe_open_model(probe *p)
 {
@@ -201,22 +235,30 @@ int probe_open_model(probe *p)
         return probe_fail("which model? (-m MODEL)");
     const sdiff_status status = sdiff_model_open(p->context, p->model_path, &p->model_params,
                                                  &p->model);
-    return status == SDIFF_OK ? 0 : complain("sd-probe", status, sdiff_context_error(p->context));
+    if (status != SDIFF_OK)
+        return complain("sd-probe", status, sdiff_context_error(p->context));
+    return probe_adapt(p);
 }
 
 static const struct {
     const char *name;
     int (*run)(probe *p);
-    int has_input, has_output;
+    int has_input, has_output; // of tensors
 } components[] = {
     {"info", probe_info, 0, 0},
     {"tokenize", probe_tokenize, 0, 0},
+    {"prompt", probe_tokenize, 0, 0},
+    {"convert", probe_convert, 0, 0},
     {"randn", probe_randn, 0, 1},
+    {"sampler", probe_sampler, 1, 1},
     {"text", probe_component, 1, 1},
     {"unet", probe_component, 1, 1},
     {"vae-encode", probe_component, 1, 1},
     {"vae-decode", probe_component, 1, 1},
-    {"txt2img", probe_txt2img, 0, 1},
+    {"txt2img", probe_generate, 0, 1},
+    {"img2img", probe_generate, 1, 1},
+    {"inpaint", probe_generate, 1, 1},
+    {"depth2img", probe_generate, 1, 1},
 };
 
 static int run_on_files(probe *p, int index)
@@ -232,7 +274,7 @@ static int run_on_files(probe *p, int index)
     if (status != SDIFF_OK)
         return complain("sd-probe", status, sdiff_context_error(p->context));
     const int code = components[index].run(p);
-    if (code || !p->out_path)
+    if (code || !components[index].has_output)
         return code;
     status = sdiff_tensors_save(p->out, p->out_path);
     return status == SDIFF_OK ? 0 : complain("sd-probe", status, sdiff_tensors_error(p->out));

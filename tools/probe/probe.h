@@ -7,7 +7,13 @@
 
 #include "../common.h"
 
-enum { MAX_KEYS = 64 };
+enum { MAX_KEYS = 64, MAX_ADAPTERS = 64 };
+
+typedef struct adapter {
+    const char *path;
+    double scale; // of a LoRA
+    int is_lora;  // else an embedding
+} adapter;
 
 typedef struct probe {
     const char *component, *model_path, *in_path, *out_path, *vocab;
@@ -17,6 +23,8 @@ typedef struct probe {
     sdiff_tensors *in, *out;
     const char *keys[2 * MAX_KEYS + 1]; // key, value, …, NULL
     int key_count;
+    adapter adapters[MAX_ADAPTERS];
+    int adapter_count;
     int json;
 } probe;
 
@@ -28,11 +36,14 @@ int probe_real(const probe *p, const char *key, double *value);
 
 /* Each returns an exit code; failures were complained about. */
 int probe_fail(const char *sentence); // wrong usage
-int probe_open_model(probe *p);
+int probe_open_model(probe *p); // with its adapters
+int probe_adapt(probe *p);
 int probe_info(probe *p);
-int probe_tokenize(probe *p);
+int probe_tokenize(probe *p); // tokenize, prompt
+int probe_sampler(probe *p);
 int probe_randn(probe *p);
 int probe_component(probe *p); // text, unet, vae-encode, vae-decode …
-int probe_txt2img(probe *p);
+int probe_generate(probe *p); // txt2img, img2img, inpaint, depth2img
+int probe_convert(probe *p);
 
 #endif

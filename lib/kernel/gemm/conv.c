@@ -7,6 +7,7 @@
 #include "kernel/gemm/gemm.h"
 #include "kernel/gemm/product.h"
 #include "kernel/gemm/vector.h"
+#include "kernel/geometry.h"
 #include "kernel/parallel.h"
 
 enum {
@@ -43,26 +44,13 @@ size_t sdi_k_conv_scratch_gemm(const sdi_conv *a, int32_t workers)
     return sdi_scratch_round(scratch_bytes(&cut)) * (size_t)workers;
 }
 
-/* Row of x that tap (ty, tx) of an output pixel reads, or -1 for a zero of the padding. */
-static int64_t source_row(const sdi_conv *a, int64_t pixel, int64_t ty, int64_t tx)
-{
-    const int64_t image = pixel / (a->oh * a->ow);
-    const int64_t y = pixel / a->ow % a->oh * a->stride - a->pad_top + ty;
-    const int64_t x = pixel % a->ow * a->stride - a->pad_left + tx;
-    if (y < 0 || y >= a->up_h || x < 0 || x >= a->up_w)
-        return -1;
-    if (a->up_h == a->h && a->up_w == a->w)
-        return (image * a->h + y) * a->w + x;
-    return (image * a->h + y * a->h / a->up_h) * a->w + x * a->w / a->up_w;
-}
-
 /* Channels [c0, c0 + count) of one tap for all pixels of a block, to columns of `to`. */
 static void gather_tap(const job *j, int64_t pixel0, int64_t pixels, int64_t tap, int64_t c0,
                        int64_t count, float *to)
 {
     const sdi_conv *a = j->a;
     for (int64_t r = 0; r < pixels; r++, to += TERMS) {
-        const int64_t row = source_row(a, pixel0 + r, tap / a->wt->kw, tap % a->wt->kw);
+        const int64_t row = sdi_conv_source(a, pixel0 + r, tap / a->wt->kw, tap % a->wt->kw);
         if (row < 0)
             memset(to, 0, (size_t)count * sizeof *to);
         else

@@ -35,8 +35,10 @@ void sdi_act_row(sdi_act act, float *x, int64_t count)
 
 float sdi_exp_row(float *x, int64_t count, float shift)
 {
-    for (int64_t i = 0; i < count; i++)
-        x[i] = sdi_exp(x[i] - shift);
+    for (int64_t i = 0; i < count; i++) {
+        const float d = x[i] - shift;
+        x[i] = sdi_exp(d) + (d - d); // d - d is 0, or NaN where sdi_exp would hide one
+    }
     float sums[LANES] = {0}, sum = 0;
     int64_t i = 0;
     for (; i + LANES <= count; i += LANES)

@@ -9,6 +9,7 @@
  *
  * where in() is 0 outside of up_h x up_w and pixel (y*h/up_h, x*w/up_w) of the input within.
  */
+#include "kernel/geometry.h"
 #include "kernel/parallel.h"
 #include "kernel/ref/product.h"
 #include "kernel/ref/ref.h"
@@ -24,17 +25,6 @@ size_t sdi_k_conv_scratch_ref(const sdi_conv *a, int32_t workers)
     return sdi_scratch_round(sdi_ref_panel_bytes(a->wt)) * (size_t)workers;
 }
 
-/* Row of x that tap (ty, tx) of output pixel `pixel` reads, or -1 for a zero of the padding. */
-static int64_t source_row(const sdi_conv *a, int64_t pixel, int64_t ty, int64_t tx)
-{
-    const int64_t image = pixel / (a->oh * a->ow);
-    const int64_t y = pixel / a->ow % a->oh * a->stride - a->pad_top + ty;
-    const int64_t x = pixel % a->ow * a->stride - a->pad_left + tx;
-    if (y < 0 || y >= a->up_h || x < 0 || x >= a->up_w)
-        return -1;
-    return (image * a->h + y * a->h / a->up_h) * a->w + x * a->w / a->up_w;
-}
-
 static void load_patches(const job *j, const sdi_ref_panel *panel, int64_t pixel0, int64_t pixels)
 {
     const sdi_conv *a = j->a;
@@ -42,8 +32,7 @@ static void load_patches(const job *j, const sdi_ref_panel *panel, int64_t pixel
     memset(panel->rows, 0, (size_t)panel->length * SDI_REF_ROWS * sizeof *panel->rows);
     for (int64_t tap = 0; tap < a->wt->kh * a->wt->kw; tap++) {
         for (int64_t r = 0; r < pixels; r++) {
-            const int64_t row =
-                source_row(a, pixel0 + r, tap / a->wt->kw, tap % a->wt->kw);
+            const int64_t row = sdi_conv_source(a, pixel0 + r, tap / a->wt->kw, tap % a->wt->kw);
             for (int64_t c = 0; row >= 0 && c < k; c++)
                 panel->rows[(tap * k + c) * SDI_REF_ROWS + r] =
                     sdi_ref_operand(sdi_ref_get(&a->x, row, c), j->operand);

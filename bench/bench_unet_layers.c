@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Times each layer shape of SD 1.5's U-Net (512x512, guided) with each kernel set, beside the rate
+ * of OpenBLAS's sgemm measured in the same run:
+ *
+ *     bench_unet_layers [--kernels LIST] [--compute f32|bf16] [--threads N]
+ *
+ * Without --kernels every available set is run on top of all lower ones, without --compute both
+ * types. The sum of shapes by their counts is a step without what is between the layers.
+ */
+#include "layer.h"
+
+#include "base/memory.h"
+
+#include <cblas.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+typedef struct total {
+    double seconds, flops;
+} total;
+
+static double sgemm_rate(const sdi_env *env)
+{
+    enum { N = 4096 };
+    double best = 0;
+    float *a = sdi_alloc(env, 3ull * N * N, sizeof *a);
+    if (!a)
+        return 0;
+    for (int64_t i = 0; i < 3ll * N * N; i++)
+        a[i] = (float)(i % 1013) * 0x1p-9f - 1;
+    for (int i = 0; i < 3; i++) {
+        const double start = bench_now();
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, N, N, N, 1, a, N,
+                    a + (int64_t)N * N, N, 0, a + 2 * (int64_t)N * N, N);
+        const double rate = 2.0 * N * N * N / (bench_now() - start);
+        best = rate > best ? rate : best;
+    }
+    sdi_free(env, a);
+    nanosleep(&(struct timespec){0, 200000000}, NULL); // until OpenBLAS's threads sleep again
+    return best;
+}
+
+static void print_total(const char *name, const total *t, double sgemm)
+{
+    printf("  %-44s %9.1f ms", name, t->seconds * 1e3);
+    if (t->flops > 0)
+        printf(" %8.1f GFLOP %8.1f GFLOP/s %6.1f %% of sgemm", t->flops * 1e-9,
+               t->flops * 1e-9 / t->seconds, 100 * t->flops / t->seconds / sgemm);
+    printf("\n");
+}
+
+static void print_layer(const bench *b, const layer *l, double seconds, double sgemm)
+{
+    char name[80];
+    const double flops = bench_flops(l);
+    bench_name(l, name, sizeof name);
+    printf("%3d x %-42s %9.3f ms", l->count, name, seconds * 1e3);
+    if (flops > 0)
+        printf(" %8.3f GFLOP %8.1f GFLOP/s %6.1f %% of sgemm\n", flops * 1e-9,
+               flops * 1e-9 / seconds, 100 * flops / seconds / sgemm);
+    else
+        printf(" %24.1f GB/s\n", bench_bytes(l, b) * 1e-9 / seconds);
+    fflush(stdout);
+}
+
+static int run_table(bench *b, uint32_t mask, sdi_dtype operand)
+{
+    static const char *const kinds[] = {"linear", "conv", "attention", "group_norm", "layer_norm"};
+    total totals[SDI_COUNT(kinds)] = {{0, 0}}, all = {0, 0};
+    sdi_kernels_init(&b->k, mask, operand);
+    const double sgemm = sgemm_rate(&b->env);
+    printf("\n%s, %s, %d threads; sgemm 4096 cubed: %.1f GFLOP/s\n", b->k.names,
+           operand == SDI_F32 ? "f32" : "bf16", sdi_pool_size(b->pool), sgemm * 1e-9);
+    for (size_t i = 0; i < SDI_COUNT(layers); i++) {
+        const layer *l = &layers[i];
+        const double seconds = bench_layer(b, l);
+        if (seconds < 0)
+            return 0;
+        print_layer(b, l, seconds, sgemm);
+        total *const sums[] = {&totals[l->kind], &all};
+        for (size_t s = 0; s < SDI_COUNT(sums); s++) {
+            sums[s]->seconds += l->count * seconds;
+            sums[s]->flops += l->count * bench_flops(l);
+        }
+    }
+    for (size_t i = 0; i < SDI_COUNT(kinds); i++)
+        print_total(kinds[i], &totals[i], sgemm);
+    print_total("a guided step", &all, sgemm);
+    return 1;
+}
+
+/* Runs `mask`, or with none every available set on top of the lower ones. */
+static int run_sets(bench *b, const char *list, uint32_t mask, sdi_dtype operand)
+{
+    if (list)
+        return run_table(b, mask, operand);
+    mask = 0;
+    for (int bit = 0; bit < 31; bit++) {
+        const uint32_t set = (uint32_t)1 << bit;
+        if (!(sdi_kernel_sets_available() & set))
+            continue;
+        mask |= set;
+        if (!run_table(b, mask, operand))
+            return 0;
+    }
+    return 1;
+}
+
+static int usage(const char *problem)
+{
+    fprintf(stderr, "%s\nusage: bench_unet_layers [--kernels LIST] [--compute f32|bf16] "
+                    "[--threads N]\n", problem);
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    sdi_error error = {0};
+    bench b = {.env = {.mem = sdi_mem_new(NULL), .error = &error}};
+    const char *list = NULL, *compute = NULL;
+    uint32_t mask = 0;
+    int32_t threads = 0;
+    for (int i = 1; i < argc; i += 2) {
+        if (i + 1 == argc)
+            return usage(argv[i]);
+        if (strcmp(argv[i], "--kernels") == 0)
+            list = argv[i + 1];
+        else if (strcmp(argv[i], "--compute") == 0)
+            compute = argv[i + 1];
+        else if (strcmp(argv[i], "--threads") == 0)
+            threads = (int32_t)strtol(argv[i + 1], NULL, 10);
+        else
+            return usage(argv[i]);
+    }
+    if (list && sdi_kernel_sets_parse(&b.env, list, &mask) != SDIFF_OK)
+        return usage(error.text);
+    if (sdi_pool_new(&b.env, threads, NULL, NULL, &b.pool) != SDIFF_OK)
+        return usage(error.text);
+    int good = 1;
+    if (!compute || strcmp(compute, "f32") == 0)
+        good = run_sets(&b, list, mask, SDI_F32);
+    if (good && (!compute || strcmp(compute, "bf16") == 0))
+        good = run_sets(&b, list, mask, SDI_BF16);
+    sdi_pool_free(&b.env, b.pool);
+    sdi_mem_unref(b.env.mem);
+    return good ? 0 : usage(error.text);
+}

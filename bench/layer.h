@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One layer with its weights and activations, ready to be run and timed.
+ */
+#ifndef BENCH_LAYER_H
+#define BENCH_LAYER_H
+
+#include "kernel/kernel.h"
+#include "layers_sd15.h"
+
+typedef struct bench {
+    sdi_env env;
+    sdi_pool *pool;
+    sdi_kernels k;
+} bench;
+
+double bench_now(void);          // seconds
+double bench_flops(const layer *l); // of one run; 0 for norms
+double bench_bytes(const layer *l, const bench *b); // read and written by norms
+void bench_name(const layer *l, char *name, size_t size);
+/* Median seconds of one run, with weights that are not in the caches; negative: no memory. */
+double bench_layer(const bench *b, const layer *l);
+
+#endif
