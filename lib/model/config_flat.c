@@ -307,6 +307,8 @@ static sdiff_status apply_json(const sdi_env *env, const char *name, const json_
         config->heads_from = SDI_FROM_CONFIG;
         return sdi_config_unet(env, name, json, &config->unet);
     }
+    if (json_object_get(json, "image_mean"))
+        return sdi_config_depth_input(env, name, json, &config->depth_input);
     if (json_object_get(json, "is_hybrid") || json_object_get(json, "backbone_config"))
         return sdi_config_dpt(env, name, json, &config->depth);
     if (json_object_get(json, "architectures") || json_object_get(json, "hidden_size"))

@@ -32,7 +32,7 @@ static void test_host_allocator_is_used_and_balanced(void **state)
     api_close(a); // asserts that every block came back
 }
 
-/* What a request holds at most is what was foretold, but for small things. */
+/* What a request holds at most is what was foretold, but for small things: texts, latents, lists. */
 static void test_foretold_memory_is_what_is_used(void **state)
 {
     api *a = api_open();
@@ -45,7 +45,8 @@ static void test_foretold_memory_is_what_is_used(void **state)
     sdiff_context_memory(a->context, NULL, &peak);
     print_message("foretold %llu bytes, held %llu\n", (unsigned long long)foretold,
                   (unsigned long long)(peak - before));
-    assert_true(peak - before < foretold + (1 << 20) && peak - before > foretold / 2);
+    assert_true(peak - before < foretold + foretold / 20 + (1 << 20));
+    assert_true(peak - before > foretold / 2);
     api_close(a);
 }
 
@@ -289,7 +290,7 @@ static void keep_line(void *user, int32_t level, const char *message)
     }
 }
 
-static void test_long_prompt_is_warned_of_at_every_level(void **state)
+static void test_cut_prompt_is_warned_of_at_every_level(void **state)
 {
     char prompt[1000] = "";
     while (strlen(prompt) < 400)
@@ -303,7 +304,7 @@ static void test_long_prompt_is_warned_of_at_every_level(void **state)
         params.log_level = level;
         api *a = api_open_with(&params);
         sdiff_generate_params request = api_request(prompt);
-        request.emphasis = SDIFF_EMPHASIS_NONE; // one chunk
+        request.emphasis = SDIFF_EMPHASIS_NONE; // one chunk, as diffusers
         api_ok(a->pipeline, sdiff_pipeline_generate(a->pipeline, &request));
         api_close(a);
         assert_int_equal(l.warnings, 1);
@@ -323,7 +324,7 @@ int main(void)
         cmocka_unit_test(test_host_parallel_for_is_used_and_gives_the_same_bits),
         cmocka_unit_test(test_floating_point_mode_is_kept),
         cmocka_unit_test(test_library_prints_nothing),
-        cmocka_unit_test(test_long_prompt_is_warned_of_at_every_level),
+        cmocka_unit_test(test_cut_prompt_is_warned_of_at_every_level),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
