@@ -86,9 +86,9 @@ SDIFF_API void sdiff_save_params_init(sdiff_save_params *params, size_t struct_s
 
 /**
  * Writes the model's networks again. Values come from the model's files, not from what compute type
- * made of them, so that a type that holds them exactly reads back to the same bits. An existing file
- * is replaced when the new one is complete; a folder is made if need be. Tensors are written one by
- * one. `params` may be NULL. @since 1.0
+ * made of them, so that a type that holds them exactly reads back to the same bits. An existing
+ * file is replaced when the new one is complete; a folder is made if need be. Tensors are written
+ * one by one. `params` may be NULL. @since 1.0
  */
 SDIFF_API sdiff_status sdiff_model_save(sdiff_model *model, const char *path,
                                         const sdiff_save_params *params);

@@ -77,6 +77,51 @@ SDIFF_API const char *sdiff_image_text(const sdiff_image *image, const char *key
 SDIFF_API sdiff_status sdiff_image_resize(sdiff_context *context, const sdiff_image *image,
                                           int32_t width, int32_t height, sdiff_image **out);
 
+/** A part of an image, in pixels from the upper left corner. */
+typedef struct sdiff_rect {
+    int32_t x, y, width, height;
+} sdiff_rect;
+
+/** A copy of a part, which has to be inside of the image. @since 1.0 */
+SDIFF_API sdiff_status sdiff_image_crop(sdiff_context *context, const sdiff_image *image,
+                                        const sdiff_rect *area, sdiff_image **out);
+
+/**
+ * A copy with 1, 3 or 4 channels. Transparent pixels are composed over white for RGB and over black
+ * for gray (so that they do not mark anything in a mask).
+ * @since 1.0
+ */
+SDIFF_API sdiff_status sdiff_image_convert(sdiff_context *context, const sdiff_image *image,
+                                           int32_t channels, sdiff_image **out);
+
+/** How an image is brought to other proportions. */
+typedef enum sdiff_fit {
+    SDIFF_FIT_CROP = 0,    /**< what does not fit is cut off on both sides */
+    SDIFF_FIT_STRETCH = 1, /**< all is kept, distorted */
+    SDIFF_FIT_FORCE_INT32 = 0x7fffffff
+} sdiff_fit;
+
+/**
+ * A picture as sdiff_pipeline_generate() takes it: any number of channels, transparent pixels
+ * composed over white, resized as by sdiff_image_resize() unless it has the size already.
+ * @param fit    sdiff_fit
+ * @param planes receives RGB [3, height, width] in [0, 1]; 8-bit values come back unchanged
+ * @param alpha  receives the opacity [height, width] in [0, 1]; may be NULL
+ * @since 1.0
+ */
+SDIFF_API sdiff_status sdiff_image_to_planes(sdiff_context *context, const sdiff_image *image,
+                                             int32_t width, int32_t height, int32_t fit,
+                                             float *planes, float *alpha);
+
+/**
+ * The same for masks and depth maps: brightness, transparent pixels composed over black.
+ * @param plane receives [height, width] in [0, 1]
+ * @since 1.0
+ */
+SDIFF_API sdiff_status sdiff_image_to_plane(sdiff_context *context, const sdiff_image *image,
+                                            int32_t width, int32_t height, int32_t fit,
+                                            float *plane);
+
 #ifdef __cplusplus
 }
 #endif

@@ -62,6 +62,7 @@ typedef struct sdiff_guide {
                               changed in place */
     double timestep;     /**< time the U-Net was given */
     double sigma;        /**< noise level */
+    int32_t image;       /**< index of the picture, from 0 */
     int32_t step, steps; /**< from 0 */
     int32_t channels, height, width;
 } sdiff_guide;
@@ -180,8 +181,9 @@ SDIFF_API sdiff_status sdiff_pipeline_memory(sdiff_pipeline *pipeline,
                                              uint64_t *bytes);
 
 /**
- * Makes pictures from a prompt, and from a picture, mask or depth map where they are given. Memory is planned before work starts and refused with the number of
- * bytes needed where it cannot be had. The results stay in the pipeline until the next call.
+ * Makes pictures from a prompt, and from a picture, mask or depth map where they are given. Memory
+ * is planned before work starts and refused with the number of bytes needed where it cannot be had.
+ * The results stay in the pipeline until the next call.
  * @param params NULL: the defaults
  * @return SDIFF_OK, INVALID_ARGUMENT (a size, step count … that is not possible), NO_MEMORY,
  *         UNSUPPORTED (the model lacks a part, e.g. a vocabulary), CANCELLED; text:

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* ---- LoRA ---------------------------------------------------------------------------------------- */
+/* ---- LoRA ------------------------------------------------------------------------------------ */
 
 sdiff_status sdiff_model_add_lora(sdiff_model *model, const char *path, double scale)
 {
@@ -41,7 +41,7 @@ const char *sdiff_model_lora_report(const sdiff_model *model)
     return model && model->loras.report ? model->loras.report : "";
 }
 
-/* ---- textual inversion --------------------------------------------------------------------------- */
+/* ---- textual inversion ----------------------------------------------------------------------- */
 
 sdiff_status sdiff_model_add_embedding(sdiff_model *model, const char *path, const char *name)
 {
@@ -85,7 +85,7 @@ int32_t sdiff_model_embedding_vectors(const sdiff_model *model, int32_t index)
                : 0;
 }
 
-/* ---- saving ---------------------------------------------------------------------------------------- */
+/* ---- saving ---------------------------------------------------------------------------------- */
 
 static const sdiff_save_params defaults = {.struct_size = sizeof defaults};
 

@@ -129,3 +129,53 @@ sdiff_status sdiff_image_resize(sdiff_context *context, const sdiff_image *image
     SDI_TRY(sdi_image_resize(&env, image->image, width, height, &made));
     return sdi_image_wrap(context, made, out);
 }
+
+sdiff_status sdiff_image_crop(sdiff_context *context, const sdiff_image *image,
+                              const sdiff_rect *area, sdiff_image **out)
+{
+    if (!begin(context, image, out) || !area)
+        return SDIFF_ERROR_INVALID_ARGUMENT;
+    const sdi_env env = sdi_context_env(context);
+    const sdi_rect part = {area->x, area->y, area->width, area->height};
+    sdi_image *made = NULL;
+    SDI_TRY(sdi_image_crop(&env, image->image, &part, &made));
+    return sdi_image_wrap(context, made, out);
+}
+
+sdiff_status sdiff_image_convert(sdiff_context *context, const sdiff_image *image,
+                                 int32_t channels, sdiff_image **out)
+{
+    if (!begin(context, image, out))
+        return SDIFF_ERROR_INVALID_ARGUMENT;
+    const sdi_env env = sdi_context_env(context);
+    sdi_image *made = NULL;
+    SDI_TRY(sdi_image_convert(&env, image->image, channels, &made));
+    return sdi_image_wrap(context, made, out);
+}
+
+static sdiff_status to_planes(sdiff_context *context, const sdiff_image *image, int32_t width,
+                              int32_t height, int32_t fit, int32_t channels, float *planes,
+                              float *alpha)
+{
+    if (!context || !image || !planes)
+        return SDIFF_ERROR_INVALID_ARGUMENT;
+    const sdi_env env = sdi_context_env(context);
+    sdi_error_clear(&context->error);
+    if (fit != SDIFF_FIT_CROP && fit != SDIFF_FIT_STRETCH)
+        return sdi_fail(&env, SDIFF_ERROR_INVALID_ARGUMENT, "fit %d: %d to %d is possible", fit,
+                        SDIFF_FIT_CROP, SDIFF_FIT_STRETCH);
+    return sdi_image_to_planes(&env, image->image, width, height, fit == SDIFF_FIT_CROP, channels,
+                               planes, alpha);
+}
+
+sdiff_status sdiff_image_to_planes(sdiff_context *context, const sdiff_image *image, int32_t width,
+                                   int32_t height, int32_t fit, float *planes, float *alpha)
+{
+    return to_planes(context, image, width, height, fit, 3, planes, alpha);
+}
+
+sdiff_status sdiff_image_to_plane(sdiff_context *context, const sdiff_image *image, int32_t width,
+                                  int32_t height, int32_t fit, float *plane)
+{
+    return to_planes(context, image, width, height, fit, 1, plane, NULL);
+}

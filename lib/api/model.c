@@ -63,6 +63,17 @@ sdiff_status sdi_open_with(sdiff_context *context, const sdi_model_source *sourc
     return sdi_model_open(&env, source, &options, out);
 }
 
+sdiff_status sdi_open_part(sdiff_context *context, const char *path,
+                           const sdiff_model_params *params, uint32_t components, sdi_model **out)
+{
+    const sdi_env env = sdi_context_env(context);
+    const sdi_model_source source = {.path = path};
+    sdiff_model_params p = defaults;
+    sdi_error_clear(&context->error);
+    SDI_TRY(sdi_params_read(&env, "model params", &p, sizeof p, sizeof p, params));
+    return sdi_open_with(context, &source, &p, components, out);
+}
+
 /* The texts are made once: models do not change. */
 static sdiff_status describe(const sdi_env *env, sdiff_model *handle)
 {

@@ -29,12 +29,13 @@ void sdiff_tensors_free(sdiff_tensors *t)
     if (!t)
         return;
     sdiff_context *context = t->context;
+    const sdi_env env = t->env; // goes with t
     for (int32_t i = 0; i < t->count; i++) {
-        sdi_free(&t->env, (void *)t->list[i].name);
-        sdi_free(&t->env, (void *)t->list[i].data);
+        sdi_free(&env, (void *)t->list[i].name);
+        sdi_free(&env, (void *)t->list[i].data);
     }
-    sdi_free(&t->env, t->list);
-    sdi_free(&t->env, t);
+    sdi_free(&env, t->list);
+    sdi_free(&env, t);
     sdiff_context_free(context);
 }
 

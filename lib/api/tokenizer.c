@@ -2,18 +2,9 @@
  *
  * sdiff_tokenizer: the CLIP tokenizer on its own.
  */
-#include "api/handle.h"
+#include "api/tokenizer_handle.h"
 
 #include <string.h>
-
-struct sdiff_tokenizer {
-    sdiff_context *context;
-    sdiff_model *model;    // the owner of `tokenizer`, or
-    sdi_tokenizer *own;    // opened here
-    const sdi_tokenizer *tokenizer;
-    sdi_error error;
-    int32_t pad;
-};
 
 static sdiff_tokenizer *new_handle(const sdi_env *env, sdiff_context *context)
 {
@@ -72,6 +63,7 @@ void sdiff_tokenizer_free(sdiff_tokenizer *tokenizer)
     sdiff_context *context = tokenizer->context;
     const sdi_env env = sdi_handle_env(context, NULL);
     sdi_tokenizer_free(&env, tokenizer->own);
+    sdi_free(&env, tokenizer->description);
     sdiff_model_free(tokenizer->model);
     sdi_free(&env, tokenizer);
     sdiff_context_free(context);

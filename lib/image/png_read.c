@@ -24,14 +24,17 @@ typedef struct reader {
     sdi_image *image;
     png_bytep *rows;
     sdiff_status status;
+    int no_memory; // an allocation of libpng's failed
 } reader;
 
-/* ---- what libpng calls --------------------------------------------------------------------------- */
+/* ---- what libpng calls ----------------------------------------------------------------------- */
 
 static void on_error(png_structp png, png_const_charp message)
 {
     reader *r = png_get_error_ptr(png);
-    if (r->status == SDIFF_OK)
+    if (r->status == SDIFF_OK && r->no_memory)
+        r->status = SDIFF_ERROR_NO_MEMORY;
+    else if (r->status == SDIFF_OK)
         r->status = sdi_fail(r->env, SDIFF_ERROR_FORMAT, "'%s' is a damaged PNG: %s", r->name,
                              message);
     longjmp(r->failed, 1);
@@ -46,7 +49,9 @@ static void on_warning(png_structp png, png_const_charp message)
 static png_voidp on_alloc(png_structp png, png_alloc_size_t size)
 {
     reader *r = png_get_mem_ptr(png);
-    return sdi_alloc(r->env, size, 1);
+    void *memory = sdi_alloc(r->env, size, 1);
+    r->no_memory |= !memory;
+    return memory;
 }
 
 static void on_free(png_structp png, png_voidp memory)
@@ -64,7 +69,7 @@ static void on_read(png_structp png, png_bytep out, size_t count)
     r->offset += count;
 }
 
-/* ---- reading --------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* Everything to 8 bits; transparency of palettes and colour keys to an alpha channel. */
 static void ask_for_8_bits(png_structp png, png_infop info)
@@ -125,7 +130,11 @@ static void read_texts(png_structp png, png_infop info, reader *r)
     if (count <= 0)
         return;
     r->image->text = sdi_zalloc(r->env, 2 * (uint64_t)count, sizeof *r->image->text);
-    for (int i = 0; r->image->text && i < count; i++) {
+    if (!r->image->text) {
+        r->status = SDIFF_ERROR_NO_MEMORY;
+        longjmp(r->failed, 1);
+    }
+    for (int i = 0; i < count; i++) {
         char **pair = &r->image->text[2 * r->image->text_count];
         if (!texts[i].key || !texts[i].text)
             continue;
@@ -139,6 +148,15 @@ static void read_texts(png_structp png, png_infop info, reader *r)
     }
 }
 
+/* Deflate shortens to 1/1032 at best: a small file that claims more is not worth the memory. */
+static void check_size(png_structp png, png_infop info, const reader *r)
+{
+    const uint64_t bytes =
+        (uint64_t)png_get_rowbytes(png, info) * (uint64_t)png_get_image_height(png, info);
+    if (bytes / 1032 > r->size)
+        png_error(png, "there are less data than its size needs");
+}
+
 static void read_all(png_structp png, png_infop info, reader *r)
 {
     png_set_read_fn(png, r, on_read);
@@ -146,10 +164,30 @@ static void read_all(png_structp png, png_infop info, reader *r)
     png_set_chunk_malloc_max(png, MAX_TEXT);
     png_set_chunk_cache_max(png, 64);
     png_read_info(png, info);
+    check_size(png, info, r);
     ask_for_8_bits(png, info);
     read_pixels(png, info, r);
     png_read_end(png, info);
     read_texts(png, info, r);
+}
+
+static uint32_t big_endian(const unsigned char *b)
+{
+    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
+/* The sides stand at a fixed place; libpng would call too large ones damaged. */
+static sdiff_status check_sides(const sdi_env *env, const char *name, const unsigned char *bytes,
+                                size_t size)
+{
+    enum { WIDTH_AT = 16, HEIGHT_AT = 20, HEADER = 24 };
+    const uint32_t width = size >= HEADER ? big_endian(bytes + WIDTH_AT) : 0;
+    const uint32_t height = size >= HEADER ? big_endian(bytes + HEIGHT_AT) : 0;
+    if (size < HEADER || memcmp(bytes + 12, "IHDR", 4) != 0 ||
+        (width <= SDI_IMAGE_MAX_SIDE && height <= SDI_IMAGE_MAX_SIDE))
+        return SDIFF_OK;
+    return sdi_fail(env, SDIFF_ERROR_LIMIT, "'%s' has %u x %u pixels: sides up to %d are read", name,
+                    width, height, SDI_IMAGE_MAX_SIDE);
 }
 
 sdiff_status sdi_png_read(const sdi_env *env, const char *name, const void *bytes, size_t size,
@@ -158,6 +196,7 @@ sdiff_status sdi_png_read(const sdi_env *env, const char *name, const void *byte
     *out = NULL;
     if (size < 8 || png_sig_cmp(bytes, 0, 8) != 0)
         return sdi_fail(env, SDIFF_ERROR_FORMAT, "'%s' is not a PNG file", name);
+    SDI_TRY(check_sides(env, name, bytes, size));
     reader *r = sdi_zalloc(env, 1, sizeof *r);
     if (!r)
         return SDIFF_ERROR_NO_MEMORY;

@@ -21,12 +21,15 @@ typedef struct writer {
     png_infop info;
     png_textp texts;
     sdiff_status status;
+    int no_memory; // an allocation of libpng's failed
 } writer;
 
 static void on_error(png_structp png, png_const_charp message)
 {
     writer *w = png_get_error_ptr(png);
-    if (w->status == SDIFF_OK)
+    if (w->status == SDIFF_OK && w->no_memory)
+        w->status = SDIFF_ERROR_NO_MEMORY;
+    else if (w->status == SDIFF_OK)
         w->status = sdi_fail(w->env, SDIFF_ERROR_INVALID_ARGUMENT, "the PNG cannot be written: %s",
                              message);
     longjmp(w->failed, 1);
@@ -41,7 +44,9 @@ static void on_warning(png_structp png, png_const_charp message)
 static png_voidp on_alloc(png_structp png, png_alloc_size_t size)
 {
     writer *w = png_get_mem_ptr(png);
-    return sdi_alloc(w->env, size, 1);
+    void *memory = sdi_alloc(w->env, size, 1);
+    w->no_memory |= !memory;
+    return memory;
 }
 
 static void on_free(png_structp png, png_voidp memory)
@@ -127,9 +132,22 @@ static sdiff_status encode(writer *w)
     return w->status;
 }
 
+/* libpng would cut what it cannot hold. */
+static sdiff_status check_keywords(const sdi_env *env, const char *const *text)
+{
+    enum { LONGEST = 79 };
+    for (; text && text[0] && text[1]; text += 2)
+        if (!*text[0] || strlen(text[0]) > LONGEST || !is_ascii(text[0]))
+            return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT,
+                            "the keyword '%s' cannot be in a PNG: 1 to %d ASCII letters are needed",
+                            text[0], LONGEST);
+    return SDIFF_OK;
+}
+
 sdiff_status sdi_png_write(const sdi_env *env, const sdi_image *image, const char *path,
                            const char *const *text)
 {
+    SDI_TRY(check_keywords(env, text));
     writer *w = sdi_zalloc(env, 1, sizeof *w);
     if (!w)
         return SDIFF_ERROR_NO_MEMORY;

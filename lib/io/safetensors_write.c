@@ -77,7 +77,7 @@ static sdiff_status write_header(const sdi_env *env, sdi_out_file *file, const c
     return sdi_out_write(env, file, blanks, padding);
 }
 
-/* ---- in parts ---------------------------------------------------------------------------------- */
+/* ---- in parts -------------------------------------------------------------------------------- */
 
 struct sdi_safetensors_writer {
     sdi_out_file *file;
@@ -159,7 +159,7 @@ sdiff_status sdi_safetensors_end(const sdi_env *env, sdi_safetensors_writer *wri
     return status;
 }
 
-/* ---- at once ----------------------------------------------------------------------------------- */
+/* ---- at once --------------------------------------------------------------------------------- */
 
 sdiff_status sdi_safetensors_write(const sdi_env *env, const char *path,
                                    const sdi_tensor_out *tensors, int32_t count,

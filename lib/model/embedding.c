@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- which tensor ------------------------------------------------------------------------------ */
+/* ---- which tensor ---------------------------------------------------------------------------- */
 
 static int starts(const char *text, const char *word)
 {
@@ -55,7 +55,7 @@ static sdiff_status find_tensor(const sdi_env *env, const char *path, const sdi_
                     sdi_tensor_file_info(file, *index)->name);
 }
 
-/* ---- its name ---------------------------------------------------------------------------------- */
+/* ---- its name -------------------------------------------------------------------------------- */
 
 /* "my-style" of "embeddings/my-style.pt". */
 static char *stem(const sdi_env *env, const char *path)
@@ -84,7 +84,7 @@ static const char *own_name(const sdi_tensor_file *file, int32_t index)
     return strcmp(key, "*") == 0 ? NULL : key;
 }
 
-/* ---- its values -------------------------------------------------------------------------------- */
+/* ---- its values ------------------------------------------------------------------------------ */
 
 static sdiff_status check_shape(const sdi_env *env, const char *path, const sdi_tensor_info *info,
                                 int32_t width)
@@ -169,7 +169,7 @@ void sdi_embedding_free(const sdi_env *env, sdi_embedding *embedding)
     *embedding = (sdi_embedding){0};
 }
 
-/* ---- lists -------------------------------------------------------------------------------------- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 static sdiff_status make_room(const sdi_env *env, sdi_embeddings *list)
 {
@@ -225,7 +225,7 @@ int32_t sdi_embeddings_first_id(const sdi_embeddings *list, int32_t vocab_size, 
     return vocab_size;
 }
 
-/* ---- rows --------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 /* Vector number `id` of all that were added; NULL beyond them. */
 static const float *added_row(const sdi_embeddings *list, int32_t id)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Low-rank adapters (Hu et al. 2021): W + scale * (alpha / rank) * up * down, merged into the packed
- * weights of a model and taken out again by packing the file's values anew.
+ * Low-rank adapters (Hu et al. 2021): W + scale * (alpha / rank) * up * down, merged into the
+ * packed weights of a model and taken out again by packing the file's values anew.
  *
  * Files name the layers they change in several ways, all of which are tried for every key:
  *   kohya          lora_unet_down_blocks_0_attentions_0_proj_in.lora_down.weight, .lora_up.weight,

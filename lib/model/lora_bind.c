@@ -2,7 +2,7 @@
  *
  * Merging: for each row o of a parameter
  *
- *   w[o, :] = file's w[o, :] + sum over modules of scale * factor * sum over p of up[o, p] down[p, :]
+ *   w[o, :] = file's w[o, :] + sum over modules: scale * factor * sum over p: up[o, p] down[p, :]
  *
  * in float32, in the order of the list and of p: the result does not depend on threads. Rows are
  * computed in parallel; parameters are packed one after the other, each from one buffer.
@@ -14,7 +14,7 @@
 
 #include <string.h>
 
-enum { ROWS = 16 }; // rows of a piece of work
+enum { ROWS = 16, COLUMNS = 2048 }; // of a piece of work, and of what stays in the nearest cache
 
 /* Memory for the largest parameter, taken before any weight is touched. */
 typedef struct scratch {
@@ -50,7 +50,7 @@ static const sdi_param *param_of(const sdi_model *model, const sdi_lora_module *
     return &model->parts[module->part].weights.params[module->param];
 }
 
-/* ---- scratch ------------------------------------------------------------------------------------ */
+/* ---- scratch --------------------------------------------------------------------------------- */
 
 typedef struct sizes {
     uint64_t values, down, mid, up, row;
@@ -91,7 +91,7 @@ static void free_scratch(merging *m)
     sdi_free(m->env, m->s.sums);
 }
 
-/* ---- one module --------------------------------------------------------------------------------- */
+/* ---- one module ------------------------------------------------------------------------------ */
 
 static sdiff_status read_tensor(const merging *m, sdi_tensor_file *file, int32_t tensor, float *out)
 {
@@ -139,27 +139,40 @@ static int64_t up_row(const merging *m, int64_t row)
     return (row / block * module->pieces + module->piece) * block + row % block;
 }
 
+/* Columns [first, end) of one row. */
+static void add_row(const merging *m, int64_t row, int64_t first, int64_t end, float *sum)
+{
+    const int32_t rank = m->module->rank;
+    const float *up = m->s.up + up_row(m, row) * rank;
+    float *w = m->s.values + row * m->row;
+    memset(sum + first, 0, (size_t)(end - first) * sizeof *sum);
+    int32_t p = 0;
+    for (; p + 4 <= rank; p += 4) { // four at a time, in the same order
+        const float *d0 = m->s.down + p * m->row, *d1 = d0 + m->row, *d2 = d1 + m->row;
+        const float *d3 = d2 + m->row;
+        for (int64_t i = first; i < end; i++)
+            sum[i] = sum[i] + up[p] * d0[i] + up[p + 1] * d1[i] + up[p + 2] * d2[i] +
+                     up[p + 3] * d3[i];
+    }
+    for (; p < rank; p++) {
+        const float *down = m->s.down + p * m->row;
+        for (int64_t i = first; i < end; i++)
+            sum[i] += up[p] * down[i];
+    }
+    for (int64_t i = first; i < end; i++)
+        w[i] += m->weight * sum[i];
+}
+
 static void add_rows(void *argument, int64_t index, int32_t worker)
 {
     const merging *m = argument;
-    const int64_t end = SDI_MIN((index + 1) * ROWS, m->param->shape[0]), n = m->row;
-    const int32_t rank = m->module->rank;
-    float *sum = m->s.sums + worker * n;
-    for (int64_t o = index * ROWS; o < end; o++) {
-        const float *up = m->s.up + up_row(m, o) * rank;
-        float *w = m->s.values + o * n;
-        memset(sum, 0, (size_t)n * sizeof *sum);
-        for (int32_t p = 0; p < rank; p++) {
-            const float *down = m->s.down + p * n;
-            for (int64_t i = 0; i < n; i++)
-                sum[i] += up[p] * down[i];
-        }
-        for (int64_t i = 0; i < n; i++)
-            w[i] += m->weight * sum[i];
-    }
+    const int64_t end = SDI_MIN((index + 1) * ROWS, m->param->shape[0]);
+    for (int64_t first = 0; first < m->row; first += COLUMNS)
+        for (int64_t o = index * ROWS; o < end; o++)
+            add_row(m, o, first, SDI_MIN(first + COLUMNS, m->row), m->s.sums + worker * m->row);
 }
 
-/* ---- one parameter ------------------------------------------------------------------------------ */
+/* ---- one parameter --------------------------------------------------------------------------- */
 
 static void widen_rows(void *argument, int64_t index, int32_t worker)
 {
@@ -185,6 +198,7 @@ static sdiff_status merge_param(merging *m, sdi_part part, int32_t param)
     m->type = sdi_tensor_file_info(ref->file, ref->index)->dtype;
     sdi_parallel_for(m->pool, pieces, widen_rows, m);
     sdi_free(m->env, owned);
+    sdi_tensor_file_release(ref->file, ref->index);
     for (int32_t i = 0; i < m->list->count; i++) {
         const sdi_lora *lora = &m->list->items[i];
         for (int32_t k = 0; k < lora->count; k++) {
@@ -206,7 +220,7 @@ static sdiff_status bind(const merging *m, sdi_model *model, sdi_part part, int3
     return sdi_weights_bind(&exec, &model->parts[part].weights, param, values, type);
 }
 
-/* ---- many ----------------------------------------------------------------------------------------- */
+/* ---- many ------------------------------------------------------------------------------------ */
 
 /* Whether an earlier module of the items from `first` on has the same parameter. */
 static int is_done(const sdi_loras *list, int32_t first, int32_t item, int32_t module)

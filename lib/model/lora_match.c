@@ -41,7 +41,7 @@ static const sdi_tensor_info *info_of(const matching *m, int32_t tensor)
     return sdi_tensor_file_info(m->lora->file, tensor);
 }
 
-/* ---- groups ------------------------------------------------------------------------------------- */
+/* ---- groups ---------------------------------------------------------------------------------- */
 
 static int by_stem(const void *a, const void *b)
 {
@@ -95,7 +95,7 @@ static sdiff_status make_group(const matching *m, int32_t first, group *g)
     return SDIFF_OK;
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------ */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 static sdiff_status read_alpha(const matching *m, int32_t tensor, float *alpha)
 {
@@ -130,7 +130,7 @@ static sdiff_status default_alpha(const matching *m, sdi_part part, int32_t rank
     return status;
 }
 
-/* ---- shapes ------------------------------------------------------------------------------------- */
+/* ---- shapes ---------------------------------------------------------------------------------- */
 
 static sdiff_status fail_shape(const matching *m, int32_t tensor, const char *needed,
                                const sdi_param *param)
@@ -180,7 +180,7 @@ static sdiff_status check_shapes(const matching *m, const group *g, const sdi_pa
     return g->mid < 0 ? SDIFF_OK : check_tensor(m, g->mid, param, 4, mid);
 }
 
-/* ---- modules ------------------------------------------------------------------------------------ */
+/* ---- modules --------------------------------------------------------------------------------- */
 
 static sdiff_status push(matching *m, const sdi_lora_module *module)
 {

@@ -13,7 +13,7 @@
 
 enum { TEXT = 1 << SDI_PART_TEXT, UNET = 1 << SDI_PART_UNET };
 
-/* ---- keys --------------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 static const struct {
     const char *ending;
@@ -138,9 +138,9 @@ void sdi_lora_parse_key(const char *name, int32_t tensor, sdi_lora_key *key)
     modernise(key->stem, sizeof key->stem);
 }
 
-/* ---- layers ------------------------------------------------------------------------------------- */
+/* ---- layers ---------------------------------------------------------------------------------- */
 
-/* "down_blocks.0.conv.weight" and "attn.in_proj_weight" without their last word; 0: not a weight. */
+/* "down_blocks.0.conv.weight" and "attn.in_proj_weight" without the last word; 0: not a weight. */
 static int strip_weight(char *stem)
 {
     const size_t length = strlen(stem);

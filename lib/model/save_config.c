@@ -10,9 +10,10 @@
 #include <string.h>
 
 const char *const sdi_saved_configs[SDI_SAVED_CONFIGS] = {
-    "stablediff.unet", "stablediff.scheduler", "stablediff.config"};
+    "stablediff.unet", "stablediff.scheduler", "stablediff.config", "stablediff.depth",
+    "stablediff.extractor"};
 
-/* ---- small things ------------------------------------------------------------------------------- */
+/* ---- small things ---------------------------------------------------------------------------- */
 
 static json_t *ints(const int32_t *values, int32_t count)
 {
@@ -67,7 +68,7 @@ char *sdi_save_dump(json_t *json, size_t flags)
     return text;
 }
 
-/* ---- U-Net -------------------------------------------------------------------------------------- */
+/* ---- U-Net ----------------------------------------------------------------------------------- */
 
 int sdi_save_unet_is_expressible(const sdi_unet_config *c)
 {
@@ -141,7 +142,7 @@ json_t *sdi_save_unet_config(const sdi_unet_config *c)
     return json;
 }
 
-/* ---- autoencoder and text encoder --------------------------------------------------------------- */
+/* ---- autoencoder and text encoder ------------------------------------------------------------ */
 
 json_t *sdi_save_vae_config(const sdi_vae_config *c)
 {
@@ -183,7 +184,7 @@ json_t *sdi_save_clip_config(const sdi_clip_config *c)
                      "pad_token_id", (int)c->pad_token, "vocab_size", (int)c->vocab_size);
 }
 
-/* ---- schedule ----------------------------------------------------------------------------------- */
+/* ---- schedule -------------------------------------------------------------------------------- */
 
 static const char *scheduler_class(const sdi_model_config *config)
 {
@@ -211,7 +212,7 @@ json_t *sdi_save_scheduler_config(const sdi_model_config *config)
     return json;
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static const char *pipeline_class(const sdi_model_config *c)
 {
@@ -238,12 +239,19 @@ json_t *sdi_save_model_index(const sdi_model_config *c)
                                                                   : "UNet2DConditionModel"));
     if (c->has[SDI_PART_VAE_DECODER] || c->has[SDI_PART_VAE_ENCODER])
         json_object_set_new(json, "vae", json_pack("[s, s]", "diffusers", "AutoencoderKL"));
+    if (c->has[SDI_PART_DEPTH]) {
+        json_object_set_new(json, "depth_estimator",
+                            json_pack("[s, s]", "transformers", "DPTForDepthEstimation"));
+        json_object_set_new(json, "feature_extractor",
+                            json_pack("[s, s]", "transformers", "DPTImageProcessor"));
+    }
     if (!c->has[SDI_PART_TEXT])
         return json;
     json_object_set_new(json, "text_encoder", json_pack("[s, s]", "transformers", "CLIPTextModel"));
     json_object_set_new(json, "tokenizer", json_pack("[s, s]", "transformers", "CLIPTokenizer"));
     json_object_set_new(json, "safety_checker", json_pack("[n, n]"));
-    json_object_set_new(json, "feature_extractor", json_pack("[n, n]"));
+    if (!c->has[SDI_PART_DEPTH])
+        json_object_set_new(json, "feature_extractor", json_pack("[n, n]"));
     json_object_set_new(json, "requires_safety_checker", json_false());
     return json;
 }

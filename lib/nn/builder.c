@@ -29,7 +29,8 @@ void nn_enter(sdi_nn *n, const char *format, ...)
     va_start(arguments, format);
     const int wanted = vsnprintf(name, sizeof name, format, arguments);
     va_end(arguments);
-    if (n->depth >= NN_DEPTH || wanted < 0 || (size_t)wanted >= sizeof name || length + (size_t)wanted + 2 > sizeof n->prefix) {
+    if (n->depth >= NN_DEPTH || wanted < 0 || (size_t)wanted >= sizeof name ||
+        length + (size_t)wanted + 2 > sizeof n->prefix) {
         nn_failed(n, sdi_fail(&n->env, SDIFF_ERROR_INTERNAL, "layer name '%s.%s' is too long",
                               n->prefix, name));
         n->depth++; // nn_leave still pairs

@@ -264,6 +264,7 @@ static sdiff_status call_host(sdi_denoiser *d, const sdi_ask *ask)
                               .noise = d->output,
                               .timestep = ask->timestep,
                               .sigma = ask->sigma,
+                              .image = d->progress->state.image,
                               .step = ask->step,
                               .steps = ask->steps,
                               .channels = (int32_t)d->c,
@@ -346,7 +347,8 @@ sdiff_status sdi_denoise(sdi_denoiser *d, sdi_sampler *sampler, int32_t image)
     for (int fresh = 1; sdi_sampler_request(sampler, d->sample, &ask);) {
         if (fresh)
             first = ask; // of a step that may need several evaluations
-        d->progress->state.step = ask.step;
+        if (d->progress)
+            d->progress->state.step = ask.step;
         SDI_TRY(predict(d, &ask));
         SDI_TRY(sdi_sampler_supply(&d->session->env, sampler, d->output));
         fresh = sdi_sampler_stepped(sampler);

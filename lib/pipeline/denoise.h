@@ -22,7 +22,7 @@ typedef struct sdi_denoiser {
     const sdi_schedule_config *schedule;
     const sdi_conditioning *conditioning; // NULL: a model without text
     struct sdi_controls *controls;        // NULL: none
-    sdi_progress *progress;               // is told which step is being made
+    sdi_progress *progress;               // is told which step is being made; NULL: nobody
     sdi_plan *unet;
     int32_t rows;                 // predictions that guidance combines
     int32_t batch;                // of them in one run of the U-Net: all, or one under a memory limit

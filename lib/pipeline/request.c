@@ -42,7 +42,7 @@ static sdiff_status unsupported(const sdi_session *s, const char *what)
     return sdi_fail(&s->env, SDIFF_ERROR_UNSUPPORTED, "'%s' %s", sdi_model_name(s->model), what);
 }
 
-static sdiff_status check_model(const sdi_session *s)
+static sdiff_status check_model(const sdi_session *s, const sdiff_generate_params *r)
 {
     const sdi_model_config *config = sdi_model_get_config(s->model);
     const sdi_unet_config *unet = &config->unet;
@@ -54,9 +54,11 @@ static sdiff_status check_model(const sdi_session *s)
     const int latent = sdi_has_autoencoder(config);
     if (latent && config->vae.image_channels != 3)
         return unsupported(s, "has an autoencoder for other pictures than those of 3 colours");
-    if (!latent && unet->out_channels != 3 && unet->out_channels != 1)
+    const int pixels = unet->out_channels == 3 || unet->out_channels == 1;
+    if (!latent && !pixels && (r->image || !r->no_decode))
         return sdi_fail(&s->env, SDIFF_ERROR_UNSUPPORTED,
-                        "'%s' has no autoencoder and makes %d channels: pixels have 3 or 1",
+                        "'%s' has no autoencoder and makes %d channels: pixels have 3 or 1, more are "
+                        "left as latents (no_decode)",
                         sdi_model_name(s->model), unet->out_channels);
     return SDIFF_OK;
 }
@@ -134,7 +136,7 @@ sdiff_status sdi_request_check(const sdi_session *s, sdiff_generate_params *r)
 {
     const sdi_model_config *config = sdi_model_get_config(s->model);
     const int32_t scale = sdi_latent_scale(config);
-    SDI_TRY(check_model(s));
+    SDI_TRY(check_model(s, r));
     if (!r->width)
         r->width = config->unet.sample_size * scale;
     if (!r->height)

@@ -9,7 +9,7 @@
 
 enum { TABLES_MAX = 64 };
 
-static uint64_t seed = 1, state = 1;
+static uint64_t seed = 1, state;
 static char case_text[512];
 
 static kt_table tables[TABLES_MAX];
@@ -191,8 +191,9 @@ int kt_main(int argc, char **argv, const kt_op *op)
         if (strcmp(argv[i], "--bench") == 0)
             timed = 1;
         else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
-            seed = state = strtoull(argv[++i], NULL, 10) | 1;
+            seed = strtoull(argv[++i], NULL, 10);
     }
+    state = 2 * seed + 1; // never 0
     tested = op;
     make_tables();
     if (timed) {

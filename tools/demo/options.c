@@ -36,6 +36,22 @@ static const entry entries[] = {
      "pictures, of the seeds N, N+1, … (default 1)"},
     {"from-png", 0, TEXT, AT(from_png), "FILE", 0, 0,
      "the settings that a picture was made with; options beside it come first"},
+    {"pictures to start from (PNG)", 0, HEADING, 0, NULL, 0, 0, NULL},
+    {"init-img", 'i', TEXT, AT(init_img), "FILE", 0, 0,
+     "the picture to change; cut to fit -W and -H (default: its own size)"},
+    {"strength", 0, REAL, AT(strength), "X", 0, 0,
+     "how much: 0 not at all, 1 from scratch (default 0.75, with a mask 1)"},
+    {"mask", 0, TEXT, AT(mask), "FILE", 0, 0,
+     "white where the picture is made anew, black where it stays"},
+    {"mask-blur", 0, REAL, AT(mask_blur), "PIXELS", 0, 0, "softens the mask's edges (default 0)"},
+    {"inpaint-area", 0, CHOICE, AT(inpaint_area), "whole|masked", 0, 0,
+     "masked: works on the marked part alone, enlarged, and pastes it back"},
+    {"mask-padding", 0, WHOLE, AT(mask_padding), "PIXELS", 0, INT32_MAX,
+     "around the marked part (default 32)"},
+    {"raw-decode", 0, FLAG, AT(raw_decode), NULL, 0, 0,
+     "pixels outside of the mask as decoded, not as they were"},
+    {"depth-map", 0, TEXT, AT(depth_map), "FILE", 0, 0,
+     "near is white; for depth-to-image models"},
     {"how to draw", 0, HEADING, 0, NULL, 0, 0, NULL},
     {"steps", 0, WHOLE, AT(steps), "N", INT32_MIN, INT32_MAX, "default 20"},
     {"cfg-scale", 0, REAL, AT(cfg_scale), "X", 0, 0,
@@ -73,7 +89,9 @@ static const entry entries[] = {
     {"kernels", 0, TEXT, AT(kernels), "LIST", 0, 0,
      "kernel sets that may be used, e.g. ref,openblas (default all)"},
     {"memory-limit", 0, BYTES, AT(memory_limit), "N[K|M|G]", 0, 0,
-     "refuse what needs more bytes"},
+     "work in fewer bytes, slower; refused with the number where that is not possible"},
+    {"tile", 0, FLAG, AT(tile), NULL, 0, 0,
+     "decode and encode pictures in tiles, which takes less memory"},
     {"the program", 0, HEADING, 0, NULL, 0, 0, NULL},
     {"list-samplers", 0, FLAG, AT(list_samplers), NULL, 0, 0, "names of samplers and schedules"},
     {"verbose", 'v', FLAG, AT(verbose), NULL, 0, 0, "log, memory and times"},
@@ -97,9 +115,11 @@ void settings_init(settings *s)
     s->steps = request.steps;
     s->batch_count = 1;
     s->seed = -1;
+    s->strength = request.strength;
+    s->mask_padding = 32;
 }
 
-/* ---- words of choices --------------------------------------------------------------------------- */
+/* ---- words of choices ------------------------------------------------------------------------ */
 
 static const entry *find_entry(const char *name)
 {
@@ -140,7 +160,7 @@ const char *settings_word(const char *option, int64_t value)
     return word;
 }
 
-/* ---- parsing -------------------------------------------------------------------------------------- */
+/* ---- parsing --------------------------------------------------------------------------------- */
 
 static int refuse(const entry *e, const char *text, const char *needed)
 {
@@ -246,7 +266,7 @@ int settings_read(settings *s, int argc, char **argv)
     return 1;
 }
 
-/* ---- help ---------------------------------------------------------------------------------------------- */
+/* ---- help ------------------------------------------------------------------------------------ */
 
 void settings_print_help(FILE *file)
 {

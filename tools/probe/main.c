@@ -17,18 +17,23 @@ static const char usage[] =
     "  info        what the model is (--json: as JSON)\n"
     "  tokenize    prompt=\"…\" or prompts=FILE (a JSON string a line): ids as JSON arrays;\n"
     "              padded=1: the 77 ids fed to the model; variant=hf_fast|hf_slow|openai\n"
+    "  prompt      prompt= or prompts=FILE, steps=20 backtrack=20: weights, chunks, schedules as JSON\n"
+    "  sampler     a sampler on the stand-in model 0.7 s cos(t/200) + 0.1 sin(3 s): in x (standard\n"
+    "              normal), noise.N; out traj.N, out; sampler= schedule= steps= prediction=\n"
+    "              spacing= eta= strength=\n"
     "  text        in input_ids [b,77]; out hidden_states.N, last_hidden_state, context;\n"
     "              clip_skip=N\n"
     "  unet        in sample, timestep, context [, down_residual.N, mid_residual]; out out\n"
     "  vae-encode  in image [b,3,h,w] in [-1,1]; out mean, logvar\n"
     "  vae-decode  in z, divided by the scaling factor; out image\n"
-    "  convert     format=ldm|diffusers dtype=keep|fp32|fp16|bf16 schedule=0|1: writes the model to\n"
-    "              --out (a file, or a folder), LoRAs merged\n"
+    "  depth       in pixel_values [b,3,h,w], (x - 0.5) / 0.5 of pixels in [0,1]; out depth\n"
+    "  convert     format=ldm|diffusers dtype=keep|fp32|fp16|bf16 schedule=0|1: writes the\n"
+    "              model, LoRAs merged, to --out (a file, or a folder)\n"
     "  randn       seed=S n=N rng=torch|philox; out noise\n"
     "  txt2img     prompt= negative= steps= cfg= sampler= schedule= eta= spacing= rescale=\n"
     "              clip_skip= seed= final=zero|sigma_min emphasis=none|original|no_norm|\n"
-    "              interpolate|ignore; in noise [b,c,h,w], noise.N (draws of the sampler; without\n"
-    "              noise the start is noise.0); out latents.N, latents, image\n"
+    "              interpolate|ignore class=N decode=0|1; in noise [b,c,h,w], noise.N (draws of\n"
+    "              the sampler; without noise the start is noise.0); out latents.N, latents, image\n"
     "  img2img     the same and strength= encode=sample|mode from_image=0|1 (at strength 1);\n"
     "              in image [1,3,h,w] in [0,1], noise.N (all draws: of the encoder, added, of\n"
     "              the sampler)\n"
@@ -44,17 +49,17 @@ static const char usage[] =
     "      --kernels LIST    kernel sets that may be used, e.g. ref,openblas\n"
     "      --prediction P    epsilon, v or sample, in place of what the model says\n"
     "      --ema             EMA weights\n"
-    "      --lora F[:SCALE]  LoRA merged into the weights (again for more); keys that find no place\n"
-    "                        are listed on stderr\n"
-    "      --embedding F     textual inversion; ids behind the vocabulary's stand for its vectors,\n"
-    "                        in the order given (again for more)\n"
+    "      --lora F[:SCALE]  LoRA merged into the weights (again for more); keys that find no\n"
+    "                        place are listed on stderr\n"
+    "      --embedding F     textual inversion (again for more); ids behind the vocabulary's\n"
+    "                        stand for the vectors, in the order given\n"
     "  -t, --threads N       default: physical cores\n"
     "      --in FILE         input tensors (safetensors)\n"
     "      --out FILE        output tensors (safetensors)\n"
     "      --json            info as JSON\n"
     "  -v, --verbose         log to stderr\n";
 
-/* ---- keys ------------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 int probe_fail(const char *sentence)
 {
@@ -89,7 +94,7 @@ int probe_real(const probe *p, const char *key, double *value)
     return !text || parse_real(text, value) || bad_key(key, text);
 }
 
-/* ---- arguments ---------------------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------------------------- */
 
 enum { OPT_CONFIG = 256, OPT_VAE, OPT_VOCAB, OPT_COMPUTE, OPT_KERNELS, OPT_PREDICTION, OPT_EMA,
        OPT_IN, OPT_OUT, OPT_JSON, OPT_LORA, OPT_EMBEDDING };
@@ -223,7 +228,7 @@ static int take_arguments(probe *p, sdiff_context_params *c, int argc, char **ar
     return 1;
 }
 
-/* ---- running -------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 int probe_open_model(probe *p)
 {
@@ -243,12 +248,15 @@ static const struct {
 } components[] = {
     {"info", probe_info, 0, 0},
     {"tokenize", probe_tokenize, 0, 0},
+    {"prompt", probe_tokenize, 0, 0},
     {"convert", probe_convert, 0, 0},
     {"randn", probe_randn, 0, 1},
+    {"sampler", probe_sampler, 1, 1},
     {"text", probe_component, 1, 1},
     {"unet", probe_component, 1, 1},
     {"vae-encode", probe_component, 1, 1},
     {"vae-decode", probe_component, 1, 1},
+    {"depth", probe_component, 1, 1},
     {"txt2img", probe_generate, 0, 1},
     {"img2img", probe_generate, 1, 1},
     {"inpaint", probe_generate, 1, 1},

@@ -39,7 +39,8 @@ int probe_fail(const char *sentence); // wrong usage
 int probe_open_model(probe *p); // with its adapters
 int probe_adapt(probe *p);
 int probe_info(probe *p);
-int probe_tokenize(probe *p);
+int probe_tokenize(probe *p); // tokenize, prompt
+int probe_sampler(probe *p);
 int probe_randn(probe *p);
 int probe_component(probe *p); // text, unet, vae-encode, vae-decode …
 int probe_generate(probe *p); // txt2img, img2img, inpaint, depth2img

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * sd-probe tokenize: ids of prompts as JSON arrays.
+ * sd-probe tokenize and prompt: what prompts become, a line of JSON for each.
  */
 #include "probe.h"
 
@@ -14,7 +14,9 @@ enum { CONTEXT_LENGTH = 77 };
 typedef struct tokenize {
     sdiff_tokenizer *tokenizer;
     int32_t variant;
-    int padded;
+    int padded;   // tokenize: as fed to the model
+    int describe; // prompt: weights, chunks and schedules
+    long long steps, backtrack;
 } tokenize;
 
 /* BOS, up to 75 ids, EOS, then padding. */
@@ -36,8 +38,22 @@ static void print_ids(const tokenize *t, const int32_t *ids, int32_t count)
     printf("]\n");
 }
 
+static int describe_text(const tokenize *t, const char *text)
+{
+    const char *json = NULL;
+    const sdiff_status status = sdiff_prompt_describe(t->tokenizer, text, t->variant,
+                                                      (int32_t)t->steps, (int32_t)t->backtrack,
+                                                      &json);
+    if (status == SDIFF_OK)
+        puts(json);
+    return status == SDIFF_OK ? 0
+                              : complain("sd-probe", status, sdiff_tokenizer_error(t->tokenizer));
+}
+
 static int tokenize_text(const tokenize *t, const char *text, size_t length)
 {
+    if (t->describe)
+        return describe_text(t, text);
     int32_t count = 0;
     sdiff_status status =
         sdiff_tokenizer_encode(t->tokenizer, text, length, t->variant, NULL, 0, &count);
@@ -110,10 +126,16 @@ static int variant_of(const char *name)
 int probe_tokenize(probe *p)
 {
     const char *prompt = probe_key(p, "prompt", NULL), *prompts = probe_key(p, "prompts", NULL);
-    tokenize t = {.padded = strcmp(probe_key(p, "padded", "0"), "0") != 0};
+    tokenize t = {.padded = strcmp(probe_key(p, "padded", "0"), "0") != 0,
+                  .describe = strcmp(p->component, "prompt") == 0,
+                  .steps = 20,
+                  .backtrack = 20};
     t.variant = variant_of(probe_key(p, "variant", "hf_fast"));
     if (!prompt == !prompts)
-        return probe_fail("tokenize needs prompt=\"…\" or prompts=FILE");
+        return probe_fail("this component needs prompt=\"…\" or prompts=FILE");
+    if (!probe_int(p, "steps", 1, 100000, &t.steps) ||
+        !probe_int(p, "backtrack", 0, CONTEXT_LENGTH - 2, &t.backtrack))
+        return EXIT_USAGE;
     if (t.variant < 0)
         return probe_fail("variant=hf_fast, hf_slow or openai");
     int code = open_tokenizer(p, &t);

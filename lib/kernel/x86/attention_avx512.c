@@ -9,9 +9,14 @@ enum { QUERY_VECS = 2, TILE_ROWS = 8 };
 
 #include "kernel/x86/attention_tmpl.h"
 
-void sdi_k_attention_avx512(const sdi_exec *exec, const sdi_attention *a)
+void sdi_k_attention_f32_avx512(const sdi_exec *exec, const sdi_attention *a)
 {
-    attention(exec, a);
+    attention(exec, a, SDI_F32);
+}
+
+void sdi_k_attention_bf16_avx512(const sdi_exec *exec, const sdi_attention *a)
+{
+    attention(exec, a, SDI_BF16);
 }
 
 size_t sdi_k_attention_scratch_avx512(const sdi_attention *a, int32_t workers)

@@ -214,11 +214,12 @@ static void raise_max(const job *j, strip *t, int64_t keys, const float *s)
 /* 2^x for x <= 0, to 7.5e-5: a fiftieth of what rounding to bf16 takes. */
 static inline vec exp2_coarse(vec x)
 {
-    const vec f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF); // x - floor(x)
+    vec whole;
+    const vec f = vec_fraction(x, &whole);
     vec p = vec_fma(vec_set(7.802452e-2f), f, vec_set(2.2606715e-1f));
     p = vec_fma(p, f, vec_set(6.9583354e-1f));
     p = vec_fma(p, f, vec_set(9.9992522e-1f));
-    return _mm512_scalef_ps(p, x); // times 2^floor(x)
+    return vec_scale_down(p, whole);
 }
 
 static inline vec probability(const job *j, const strip *t, int i, const float *s)
@@ -315,9 +316,9 @@ static void attention_piece(void *argument, int64_t index, int32_t worker)
 {
     const job *j = argument;
     const sdi_attention *a = j->a;
-    const int64_t queries = j->strips * STRIP, blocks = sdi_pieces(a->tq, queries);
-    const int64_t query0 = index % blocks * queries;
-    const int64_t column0 = index / blocks % a->heads * a->d, image = index / blocks / a->heads;
+    const int64_t queries = j->strips * STRIP;
+    const attention_place place = attention_place_of(a, queries, index);
+    const int64_t query0 = place.query0, column0 = place.column0, image = place.image;
     const int64_t strips = SDI_MIN(sdi_pieces(a->tq - query0, STRIP), j->strips);
     const workspace w = workspace_of(j, worker);
     const unsigned callers = fpu_enter();

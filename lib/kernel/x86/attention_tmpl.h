@@ -26,23 +26,26 @@
 
 enum {
     STRIP = QUERY_VECS * VEC,
-    STRIPS = 4, // of a piece of work: a block of K and V is copied once for all of them
-    KEYS = 64   // of a block, a multiple of TILE_ROWS
+    STRIPS_MAX = 8, // of a piece of work: a block of K and V is copied once for all of them
+    WIDE = 192,     // heads wider than this have half as many, for the second-level cache
+    KEYS = 64       // of a block, a multiple of TILE_ROWS
 };
 
 typedef struct job {
     const sdi_exec *exec;
     const sdi_attention *a;
-    int64_t pitch; // of rows of K and V, floats
+    int64_t strips; // of a piece
+    int64_t pitch;  // of rows of K and V, floats
     int64_t rows;  // of O: d rounded up to whole tiles
+    sdi_dtype operand; // SDI_BF16: q, k and v are rounded to it
     size_t scratch;
 } job;
 
 /* A worker's memory. q and o hold the strips one behind the other. */
 typedef struct workspace {
     float *k, *v; // [KEYS][pitch]
-    float *q;     // [STRIPS][d][STRIP]
-    float *o;     // [STRIPS][rows][STRIP]
+    float *q;     // [strips][d][STRIP]
+    float *o;     // [strips][rows][STRIP]
     float *s;     // [KEYS][STRIP]
     float *row;   // [8][pitch], for transposing
 } workspace;
@@ -58,11 +61,12 @@ static int64_t rounded(int64_t n, int64_t multiple)
     return (n + multiple - 1) / multiple * multiple;
 }
 
-static job job_of(const sdi_exec *exec, const sdi_attention *a)
+static job job_of(const sdi_exec *exec, const sdi_attention *a, sdi_dtype operand)
 {
-    job j = {exec, a, 0, rounded(a->d, TILE_ROWS), 0};
+    job j = {.exec = exec, .a = a, .operand = operand, .rows = rounded(a->d, TILE_ROWS)};
+    j.strips = a->d > WIDE ? STRIPS_MAX / 2 : STRIPS_MAX;
     j.pitch = (rounded(j.rows, 16) / 16 | 1) * 16;
-    const int64_t floats = (2 * KEYS + 8) * j.pitch + STRIPS * STRIP * (a->d + j.rows) +
+    const int64_t floats = (2 * KEYS + 8) * j.pitch + j.strips * STRIP * (a->d + j.rows) +
                            KEYS * STRIP;
     j.scratch = sdi_scratch_round((size_t)floats * sizeof(float));
     return j;
@@ -74,10 +78,19 @@ static workspace workspace_of(const job *j, int32_t worker)
     w.k = sdi_scratch_of(j->exec, j->scratch, worker);
     w.v = w.k + KEYS * j->pitch;
     w.q = w.v + KEYS * j->pitch;
-    w.o = w.q + STRIPS * STRIP * j->a->d;
-    w.s = w.o + STRIPS * STRIP * j->rows;
+    w.o = w.q + j->strips * STRIP * j->a->d;
+    w.s = w.o + j->strips * STRIP * j->rows;
     w.row = w.s + KEYS * STRIP;
     return w;
+}
+
+static void round_operands(float *x, int64_t count)
+{
+    for (int64_t i = 0; i < count; i += VEC) {
+        uint16_t narrow[VEC];
+        vec_store_bf16(narrow, vec_loadu(x + i));
+        vec_storeu(x + i, vec_load_bf16(narrow));
+    }
 }
 
 /* Copies rows of one head, with zeros from d to the pitch. */
@@ -88,6 +101,8 @@ static void copy_rows(const job *j, const sdi_mat *from, int64_t row0, int64_t c
         elements_widen(to, elements_at(from, row0 + i, column0), from->type, j->a->d);
         for (int64_t c = j->a->d; c < j->pitch; c++)
             to[c] = 0;
+        if (j->operand == SDI_BF16 && from->type != SDI_BF16)
+            round_operands(to, j->pitch);
     }
 }
 
@@ -289,19 +304,19 @@ static void attention_piece(void *argument, int64_t index, int32_t worker)
 {
     const job *j = argument;
     const sdi_attention *a = j->a;
-    const int64_t blocks = sdi_pieces(a->tq, STRIPS * STRIP);
-    const int64_t query0 = index % blocks * (STRIPS * STRIP);
-    const int64_t column0 = index / blocks % a->heads * a->d, image = index / blocks / a->heads;
-    const int64_t strips = SDI_MIN(sdi_pieces(a->tq - query0, STRIP), STRIPS);
+    const int64_t queries = j->strips * STRIP;
+    const attention_place place = attention_place_of(a, queries, index);
+    const int64_t query0 = place.query0, column0 = place.column0, image = place.image;
+    const int64_t strips = SDI_MIN(sdi_pieces(a->tq - query0, STRIP), j->strips);
     const workspace w = workspace_of(j, worker);
     const unsigned callers = fpu_enter();
-    strip t[STRIPS];
+    strip t[STRIPS_MAX];
     for (int64_t i = 0; i < strips; i++) {
         const int64_t query = query0 + i * STRIP;
         start_strip(j, &w, &t[i], i, query);
         load_queries(j, &w, &t[i], image * a->tq + query, a->tq - query, column0);
     }
-    const int64_t seen = a->causal ? SDI_MIN(query0 + STRIPS * STRIP, a->tk) : a->tk;
+    const int64_t seen = a->causal ? SDI_MIN(query0 + queries, a->tk) : a->tk;
     for (int64_t key0 = 0; key0 < seen; key0 += KEYS) {
         const int64_t keys = SDI_MIN(KEYS, seen - key0);
         load_keys(j, &w, image * a->tk + key0, keys, column0);
@@ -315,15 +330,15 @@ static void attention_piece(void *argument, int64_t index, int32_t worker)
     fpu_leave(callers);
 }
 
-static void attention(const sdi_exec *exec, const sdi_attention *a)
+static void attention(const sdi_exec *exec, const sdi_attention *a, sdi_dtype operand)
 {
-    job j = job_of(exec, a);
-    const int64_t count = a->b * a->heads * sdi_pieces(a->tq, STRIPS * STRIP);
+    job j = job_of(exec, a, operand);
+    const int64_t count = a->b * a->heads * sdi_pieces(a->tq, j.strips * STRIP);
     const double work = (double)(a->b * a->heads * a->tq) * (double)(a->tk * a->d) / 4;
     sdi_parallel_work(exec, count, work, attention_piece, &j);
 }
 
 static size_t attention_scratch(const sdi_attention *a, int32_t workers)
 {
-    return job_of(NULL, a).scratch * (size_t)workers;
+    return job_of(NULL, a, SDI_F32).scratch * (size_t)workers;
 }

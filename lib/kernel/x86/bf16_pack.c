@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Weights into the panels of bf16.h and back, panel by panel.
+ * Weights into the panels of bf16.h and back. A panel is filled one block of 32 channels after the
+ * other: what all 32 lanes write then stays in the first-level cache.
  */
 #include "kernel/parallel.h"
 #include "kernel/x86/bf16.h"
 
-enum { STRETCH = 2048 }; // elements of a row that are rounded at once
+enum { STRETCH = 2048 }; // elements of a row that are rounded at once, 32 channels of 64 taps
 
 typedef struct job {
     sdi_packed *w;
@@ -27,42 +28,49 @@ size_t sdi_x86_bf16_pack_bytes(const sdi_packed *w)
     return (size_t)(bf16_panels(w) * bf16_panel_size(w)) * sizeof(uint16_t);
 }
 
+/* Writes whole blocks of 32, zeros behind the last. */
 static void to_bf16(uint16_t *out, const void *in, sdi_dtype type, int64_t count)
 {
-    if (type == SDI_F32 || type == SDI_F16 || type == SDI_BF16) {
-        sdi_x86_bf16_avx2.fill_row(out, BF16_STEP, in, type, count);
-        return;
-    }
     float wide[STRETCH];
-    sdi_convert_to_f32(wide, in, type, (size_t)count);
-    sdi_x86_bf16_avx2.fill_row(out, BF16_STEP, wide, SDI_F32, count);
+    if (type != SDI_F32 && type != SDI_F16 && type != SDI_BF16) {
+        sdi_convert_to_f32(wide, in, type, (size_t)count);
+        in = wide;
+        type = SDI_F32;
+    }
+    sdi_x86_bf16_avx2.fill_row(out, BF16_STEP, in, type, count);
 }
 
-/* One row [k][taps] of the source; the lane of its panel. */
-static void pack_lane(const job *j, const char *source, uint16_t *panel, int64_t lane)
+/* Channels c0 .. c0 + 31 of one row [k][taps] (NULL: zeros) to a lane of these steps. */
+static void pack_lane(const job *j, const char *row, int64_t c0, uint16_t *steps, int64_t lane)
 {
-    const sdi_packed *w = j->w;
-    const int64_t taps = (int64_t)w->kh * w->kw, count = w->k * taps;
+    const int64_t taps = (int64_t)j->w->kh * j->w->kw;
+    const int64_t count = row ? SDI_MIN(BF16_STEP, j->w->k - c0) * taps : 0;
     uint16_t narrow[STRETCH];
-    int64_t channel = 0, tap = 0;
-    for (int64_t i = 0; i < count; i += STRETCH) {
-        const int64_t n = SDI_MIN(STRETCH, count - i);
-        to_bf16(narrow, source + (size_t)i * sdi_dtype_size(j->type), j->type, n);
-        for (int64_t e = 0; e < n; e++) {
-            panel[place_of(w, channel, tap, lane)] = narrow[e];
-            if (++tap == taps) {
-                tap = 0;
-                channel++;
-            }
+    if (row)
+        to_bf16(narrow, row + (size_t)(c0 * taps) * sdi_dtype_size(j->type), j->type, count);
+    memset(narrow + count, 0, (size_t)(BF16_STEP * taps - count) * sizeof *narrow);
+    uint16_t *to = steps + lane / 16 * 512 + lane % 16 * 2;
+    for (int64_t tap = 0; tap < taps; tap++, to += BF16_STEP_SIZE) {
+        const uint16_t *from = narrow + tap;
+        for (int64_t pair = 0; pair < BF16_STEP / 2; pair++, from += 2 * taps) {
+            const uint16_t two[2] = {from[0], from[taps]};
+            memcpy(to + pair * 32, two, sizeof two);
         }
     }
 }
 
-static void clear_lane(const sdi_packed *w, int64_t from, uint16_t *panel, int64_t lane)
+/* The same for kernels of more taps than fit. */
+static void pack_lane_large(const job *j, const char *row, int64_t c0, uint16_t *steps,
+                            int64_t lane)
 {
-    for (int64_t c = from; c < bf16_channel_blocks(w) * BF16_STEP; c++)
-        for (int64_t tap = 0; tap < w->kh * w->kw; tap++)
-            panel[place_of(w, c, tap, lane)] = 0;
+    const int64_t taps = (int64_t)j->w->kh * j->w->kw;
+    for (int64_t i = 0; i < BF16_STEP * taps; i++) {
+        const int64_t channel = i / taps;
+        uint16_t narrow[BF16_STEP] = {0};
+        if (row && c0 + channel < j->w->k)
+            to_bf16(narrow, row + (size_t)(c0 * taps + i) * sdi_dtype_size(j->type), j->type, 1);
+        steps[place_of(j->w, channel, i % taps, lane)] = narrow[0];
+    }
 }
 
 static int is_wanted(const job *j, int64_t row)
@@ -76,19 +84,23 @@ static void pack_panel(void *argument, int64_t index, int32_t worker)
     (void)worker;
     const job *j = argument;
     const sdi_packed *w = j->w;
-    uint16_t *panel = (uint16_t *)w->data + index * bf16_panel_size(w);
-    const size_t row_bytes = (size_t)(w->k * w->kh * w->kw) * sdi_dtype_size(j->type);
+    const int64_t taps = (int64_t)w->kh * w->kw;
+    const size_t row_bytes = (size_t)(w->k * taps) * sdi_dtype_size(j->type);
+    uint16_t *steps = (uint16_t *)w->data + index * bf16_panel_size(w);
     int any = 0;
     for (int64_t lane = 0; lane < BF16_LANES; lane++)
         any |= is_wanted(j, bf16_lane_row(w, index, lane));
-    for (int64_t lane = 0; any && lane < BF16_LANES; lane++) {
-        const int64_t row = bf16_lane_row(w, index, lane);
-        if (row < 0)
-            clear_lane(w, 0, panel, lane);
-        if (!is_wanted(j, row))
-            continue;
-        pack_lane(j, j->source + (size_t)(row - j->row0) * row_bytes, panel, lane);
-        clear_lane(w, w->k, panel, lane);
+    for (int64_t c = 0; any && c < w->k; c += BF16_STEP, steps += taps * BF16_STEP_SIZE) {
+        for (int64_t lane = 0; lane < BF16_LANES; lane++) {
+            const int64_t row = bf16_lane_row(w, index, lane);
+            const char *from = row < 0 ? NULL : j->source + (row - j->row0) * (int64_t)row_bytes;
+            if (row >= 0 && !is_wanted(j, row))
+                continue;
+            if (BF16_STEP * taps <= STRETCH)
+                pack_lane(j, from, c, steps, lane);
+            else
+                pack_lane_large(j, from, c, steps, lane);
+        }
     }
 }
 

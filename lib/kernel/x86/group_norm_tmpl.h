@@ -6,7 +6,9 @@
  * group's mean over every eighth row is the shift; sums of x - shift and (x - shift)^2 over all
  * rows give the block's mean and squared deviations. A shift from an eighth of the numbers is at
  * most sqrt(7) standard deviations off whatever the numbers are (Cauchy-Schwarz), so the
- * difference of the two sums loses less than 3 bits, however large the mean. Blocks are put
+ * difference of the two sums loses less than 3 bits, however large the mean. Where the mean is no
+ * larger than the deviation, the shift is a short number: x - shift is then exact for most x, and
+ * its rounding no bias that all x of a binade share. Blocks are put
  * together in double (Chan, Golub and LeVeque 1983). Second reading: (x - mean) / deviation *
  * weight + bias, the mean in two parts so that subtracting it is exact near it, and SiLU.
  *
@@ -23,7 +25,8 @@
 enum {
     BLOCK_BYTES = 128 * 1024, // of x as float32
     BLOCK_ROWS = 256,         // at most: floats are summed over so many
-    SAMPLE = 8
+    SAMPLE = 8,
+    WORKER_ROWS = 8 // of floats: shift, sum as doubles, square, four rows widened
 };
 
 typedef struct job {
@@ -33,7 +36,7 @@ typedef struct job {
     int64_t pitch;              // channels in whole cache lines
     double *stats;              // [n][blocks][2][groups]: mean, squared deviations
     float *scale;               // [n][3][pitch]: mean, factor, summand of a channel
-    float *workers;             // [workers][4][pitch]
+    float *workers;             // [workers][WORKER_ROWS][pitch]
 } job;
 
 static job job_of(const sdi_exec *exec, const sdi_group_norm *a)
@@ -55,28 +58,31 @@ static size_t group_norm_scratch(const sdi_group_norm *a, int32_t workers)
 {
     const job j = job_of(NULL, a);
     return (size_t)((a->n * j.blocks * 2 * a->groups + 7) / 8 * 8) * sizeof(double) +
-           (size_t)((3 * a->n + 4 * workers) * j.pitch) * sizeof(float);
+           (size_t)((3 * a->n + WORKER_ROWS * workers) * j.pitch) * sizeof(float);
 }
 
-/* sum[c] += x[c] */
-static void add_row(const float *x, int64_t c, float *sum)
+/* sum[c] += x[c], square[c] += x[c]^2 */
+static void add_row(const float *x, int64_t c, double *sum, float *square)
 {
-    for (int64_t i = 0; i < c; i += VEC)
-        vec_storeu(sum + i, vec_add(vec_loadu(sum + i), vec_load(x + i, c - i)));
+    for (int64_t i = 0; i < c; i += VEC) {
+        const vec y = vec_load(x + i, c - i);
+        vec_wide_store(sum + i, vec_wide_add(vec_wide_load(sum + i), y));
+        vec_storeu(square + i, vec_fma(y, y, vec_loadu(square + i)));
+    }
 }
 
 /* sum[c] += x[c] - shift[c], square[c] += (x[c] - shift[c])^2 */
-static void add_moments(const float *x, const float *shift, int64_t c, float *sum, float *square)
+static void add_moments(const float *x, const float *shift, int64_t c, double *sum, float *square)
 {
     for (int64_t i = 0; i < c; i += VEC) {
         const vec y = vec_sub(vec_load(x + i, c - i), vec_loadu(shift + i));
-        vec_storeu(sum + i, vec_add(vec_loadu(sum + i), y));
+        vec_wide_store(sum + i, vec_wide_add(vec_wide_load(sum + i), y));
         vec_storeu(square + i, vec_fma(y, y, vec_loadu(square + i)));
     }
 }
 
 /* The same for four rows that lie `ld` floats apart. */
-static void add_moments4(const float *x, int64_t ld, const float *shift, int64_t c, float *sum,
+static void add_moments4(const float *x, int64_t ld, const float *shift, int64_t c, double *sum,
                          float *square)
 {
     for (int64_t i = 0; i < c; i += VEC) {
@@ -87,12 +93,20 @@ static void add_moments4(const float *x, int64_t ld, const float *shift, int64_t
         const vec y3 = vec_sub(vec_load(x + 3 * ld + i, c - i), m);
         const vec s = vec_add(vec_add(y0, y1), vec_add(y2, y3));
         const vec q = vec_add(vec_fma(y1, y1, vec_mul(y0, y0)), vec_fma(y3, y3, vec_mul(y2, y2)));
-        vec_storeu(sum + i, vec_add(vec_loadu(sum + i), s));
+        vec_wide_store(sum + i, vec_wide_add(vec_wide_load(sum + i), s));
         vec_storeu(square + i, vec_add(vec_loadu(square + i), q));
     }
 }
 
-static double total(const float *x, int64_t count)
+static double total(const double *x, int64_t count)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++)
+        sum += x[i];
+    return sum;
+}
+
+static double total_f32(const float *x, int64_t count)
 {
     double sum = 0;
     for (int64_t i = 0; i < count; i++)
@@ -100,37 +114,63 @@ static double total(const float *x, int64_t count)
     return sum;
 }
 
-static void sample_shift(const job *j, int64_t row0, int64_t rows, float *shift, float *sum,
-                         float *buffer)
+/* A shift near `mean` for numbers of this mean and mean square. */
+static float shift_near(double mean, double square)
+{
+    const double deviation = sqrt(SDI_MAX(square - mean * mean, 0));
+    if (4 * deviation < fabs(mean) || deviation == 0)
+        return (float)mean; // x - mean is exact: they are within a factor of 2
+    int exponent;
+    frexp(deviation, &exponent);
+    const double unit = ldexp(1, exponent - 6);
+    return (float)(rint(mean / unit) * unit);
+}
+
+static void sample_shift(const job *j, int64_t row0, int64_t rows, float *shift, double *sum,
+                         float *square, float *buffer)
 {
     const sdi_group_norm *a = j->a;
     const int64_t channels = a->c / a->groups;
     memset(sum, 0, (size_t)j->pitch * sizeof *sum);
+    memset(square, 0, (size_t)j->pitch * sizeof *square);
     memset(shift, 0, (size_t)j->pitch * sizeof *shift);
     for (int64_t r = 0; r < rows; r += SAMPLE)
-        add_row(elements_read(&a->x, row0 + r, 0, a->c, buffer), a->c, sum);
+        add_row(elements_read(&a->x, row0 + r, 0, a->c, buffer), a->c, sum, square);
     const double count = (double)(sdi_pieces(rows, SAMPLE) * channels);
     for (int64_t g = 0; g < a->groups; g++) {
-        const float mean = (float)(total(sum + g * channels, channels) / count);
+        const float near = shift_near(total(sum + g * channels, channels) / count,
+                                      total_f32(square + g * channels, channels) / count);
         for (int64_t c = 0; c < channels; c++)
-            shift[g * channels + c] = mean;
+            shift[g * channels + c] = near;
     }
 }
 
-static void block_moments(const job *j, int64_t row0, int64_t rows, const float *shift,
-                          float *sum, float *square, float *buffer)
+/* Four rows as floats, `ld` apart. */
+static const float *read4(const job *j, int64_t row, float *buffer, int64_t *ld)
 {
     const sdi_mat *x = &j->a->x;
+    *ld = x->type == SDI_F32 ? x->ld : j->pitch;
+    if (x->type == SDI_F32)
+        return (const float *)x->data + row * x->ld;
+    for (int64_t r = 0; r < 4; r++)
+        elements_widen(buffer + r * j->pitch, elements_at(x, row + r, 0), x->type, j->a->c);
+    return buffer;
+}
+
+static void block_moments(const job *j, int64_t row0, int64_t rows, const float *shift,
+                          double *sum, float *square, float *buffer)
+{
     const int64_t c = j->a->c;
     int64_t r = 0;
     memset(sum, 0, (size_t)j->pitch * sizeof *sum);
     memset(square, 0, (size_t)j->pitch * sizeof *square);
-    if (x->type == SDI_F32)
-        for (; r + 4 <= rows; r += 4)
-            add_moments4((const float *)x->data + (row0 + r) * x->ld, x->ld, shift, c, sum,
-                         square);
+    for (; r + 4 <= rows; r += 4) {
+        int64_t ld;
+        const float *x = read4(j, row0 + r, buffer, &ld);
+        add_moments4(x, ld, shift, c, sum, square);
+    }
     for (; r < rows; r++)
-        add_moments(elements_read(x, row0 + r, 0, c, buffer), shift, c, sum, square);
+        add_moments(elements_read(&j->a->x, row0 + r, 0, c, buffer), shift, c, sum, square);
 }
 
 static void stats_piece(void *argument, int64_t index, int32_t worker)
@@ -140,16 +180,17 @@ static void stats_piece(void *argument, int64_t index, int32_t worker)
     const int64_t first = index % j->blocks * j->block_rows;
     const int64_t rows = SDI_MIN(j->block_rows, a->pixels - first);
     const int64_t row0 = index / j->blocks * a->pixels + first, channels = a->c / a->groups;
-    float *shift = j->workers + worker * 4 * j->pitch, *sum = shift + j->pitch;
-    float *square = sum + j->pitch, *buffer = square + j->pitch;
+    float *shift = j->workers + worker * WORKER_ROWS * j->pitch, *square = shift + j->pitch;
+    float *buffer = square + j->pitch;
+    double *sum = (double *)(void *)(buffer + 4 * j->pitch);
     double *mean = j->stats + index * 2 * a->groups, *deviation = mean + a->groups;
     const double count = (double)(rows * channels);
     const unsigned callers = fpu_enter();
-    sample_shift(j, row0, rows, shift, sum, buffer);
+    sample_shift(j, row0, rows, shift, sum, square, buffer);
     block_moments(j, row0, rows, shift, sum, square, buffer);
     for (int64_t g = 0; g < a->groups; g++) {
         const double s = total(sum + g * channels, channels);
-        const double q = total(square + g * channels, channels);
+        const double q = total_f32(square + g * channels, channels);
         mean[g] = (double)shift[g * channels] + s / count;
         deviation[g] = SDI_MAX(q - s * s / count, 0);
     }
@@ -213,7 +254,7 @@ static void apply_piece(void *argument, int64_t index, int32_t worker)
     const int64_t rows = SDI_MIN(j->block_rows, a->pixels - first);
     const float *high = j->scale + image * 3 * j->pitch;
     const float *factor = high + j->pitch, *summand = factor + j->pitch;
-    float *buffer = j->workers + worker * 4 * j->pitch;
+    float *buffer = j->workers + worker * WORKER_ROWS * j->pitch;
     const unsigned callers = fpu_enter();
     for (int64_t r = 0; r < rows; r++) {
         const int64_t row = image * a->pixels + first + r;

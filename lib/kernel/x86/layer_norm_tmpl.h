@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Layer normalisation, row by row; included by layer_norm_<isa>.c. A row stays in the first-level
- * cache: its mean, then sums of x - mean and (x - mean)^2 (the first corrects the rounding of the
- * mean), then the result. Roof: memory, one reading and one writing.
+ * cache: its mean, summed in double and kept as two floats, then the sum of (x - mean)^2, then the
+ * result. Roof: memory, one reading and one writing.
  */
 #include "kernel/parallel.h"
 #include "kernel/x86/elements.h"
@@ -13,7 +13,8 @@
 
 enum {
     PIECE_ELEMENTS = 16 * 1024,
-    BUFFER = 4096 // columns of rows that are not float32 and wider come in parts
+    BUFFER = 4096, // columns of rows that are not float32 and wider come in parts
+    STRETCH = 256  // columns that are summed in floats, a multiple of VEC
 };
 
 /* Two numbers, high + low, that together are the mean, and 1 / sqrt(variance + eps). */
@@ -21,54 +22,75 @@ typedef struct row_stats {
     float high, low, inverse;
 } row_stats;
 
-typedef struct row_sums {
-    vec sum, square;
-} row_sums;
-
-static row_sums add_part(const float *x, int64_t count, float shift, row_sums s)
+static double sum_part(const float *x, int64_t count)
 {
-    const vec m = vec_set(shift);
-    vec sum[2] = {s.sum, vec_set(0)}, square[2] = {s.square, vec_set(0)};
+    vec_wide sum[2];
+    double lanes[2 * VEC] = {0}, total = 0;
     int64_t i = 0;
+    sum[0] = sum[1] = vec_wide_load(lanes);
     for (; i + 2 * VEC <= count; i += 2 * VEC) {
-        for (int k = 0; k < 2; k++) {
-            const vec y = vec_sub(vec_loadu(x + i + k * VEC), m);
-            sum[k] = vec_add(sum[k], y);
-            square[k] = vec_fma(y, y, square[k]);
-        }
+        sum[0] = vec_wide_add(sum[0], vec_loadu(x + i));
+        sum[1] = vec_wide_add(sum[1], vec_loadu(x + i + VEC));
     }
-    for (; i < count; i++) { // the last lanes one by one: absent ones must not count as -shift
-        const vec y = vec_load((const float[VEC]){x[i] - shift}, VEC);
-        sum[0] = vec_add(sum[0], y);
-        square[0] = vec_fma(y, y, square[0]);
-    }
-    s.sum = vec_add(sum[0], sum[1]);
-    s.square = vec_add(square[0], square[1]);
-    return s;
+    for (; i < count; i += VEC)
+        sum[0] = vec_wide_add(sum[0], vec_load(x + i, count - i));
+    vec_wide_store(lanes, sum[0]);
+    vec_wide_store(lanes + VEC, sum[1]);
+    for (int k = 0; k < 2 * VEC; k++)
+        total += lanes[k];
+    return total;
 }
 
-/* Sums of a row's x - shift and (x - shift)^2. */
-static row_sums row_moments(const sdi_layer_norm *a, int64_t row, float shift, float *buffer)
+/* Floats are summed over short stretches only: equal squares would all be rounded the same way. */
+static double squares_part(const float *x, int64_t count, float mean)
 {
-    row_sums s = {vec_set(0), vec_set(0)};
-    if (a->x.type == SDI_F32)
-        return add_part(elements_read(&a->x, row, 0, a->c, buffer), a->c, shift, s);
-    for (int64_t c = 0; c < a->c; c += BUFFER) {
-        const int64_t count = SDI_MIN(BUFFER, a->c - c);
-        s = add_part(elements_read(&a->x, row, c, count, buffer), count, shift, s);
+    const vec m = vec_set(mean);
+    double sum = 0;
+    int64_t i = 0;
+    while (i + VEC <= count) {
+        const int64_t end = SDI_MIN(i + STRETCH, count);
+        vec square[2] = {vec_set(0), vec_set(0)};
+        for (; i + 2 * VEC <= end; i += 2 * VEC) {
+            for (int k = 0; k < 2; k++) {
+                const vec y = vec_sub(vec_loadu(x + i + k * VEC), m);
+                square[k] = vec_fma(y, y, square[k]);
+            }
+        }
+        if (i + VEC <= end) {
+            const vec y = vec_sub(vec_loadu(x + i), m);
+            square[0] = vec_fma(y, y, square[0]);
+            i += VEC;
+        }
+        sum += (double)vec_sum(vec_add(square[0], square[1]));
     }
-    return s;
+    for (; i < count; i++) // one by one: absent lanes must not count as -mean
+        sum += ((double)x[i] - (double)mean) * ((double)x[i] - (double)mean);
+    return sum;
+}
+
+/* The parts of a row that fit the buffer; one if nothing has to be widened. */
+static int64_t part_of(const sdi_layer_norm *a)
+{
+    return a->x.type == SDI_F32 && a->out.type == SDI_F32 ? a->c : BUFFER;
 }
 
 static row_stats stats_of(const sdi_layer_norm *a, int64_t row, float *buffer)
 {
+    const int64_t part = part_of(a);
+    double mean = 0, variance = 0;
     row_stats t;
-    const double count = (double)a->c;
-    t.high = (float)((double)vec_sum(row_moments(a, row, 0, buffer).sum) / count);
-    const row_sums s = row_moments(a, row, t.high, buffer);
-    const double low = (double)vec_sum(s.sum) / count;
-    const double variance = (double)vec_sum(s.square) / count - low * low;
-    t.low = (float)low;
+    for (int64_t c = 0; c < a->c; c += part) {
+        const int64_t count = SDI_MIN(part, a->c - c);
+        mean += sum_part(elements_read(&a->x, row, c, count, buffer), count);
+    }
+    mean /= (double)a->c;
+    t.high = (float)mean;
+    t.low = (float)(mean - (double)t.high);
+    for (int64_t c = 0; c < a->c; c += part) {
+        const int64_t count = SDI_MIN(part, a->c - c);
+        variance += squares_part(elements_read(&a->x, row, c, count, buffer), count, t.high);
+    }
+    variance = variance / (double)a->c - (double)t.low * (double)t.low;
     t.inverse = (float)(1 / sqrt(SDI_MAX(variance, 0) + (double)a->eps));
     return t;
 }
@@ -88,7 +110,7 @@ static void apply_part(const sdi_layer_norm *a, int64_t c0, int64_t count, const
 static void normalise_row(const sdi_layer_norm *a, int64_t row, float *buffer)
 {
     const row_stats t = stats_of(a, row, buffer);
-    const int64_t step = a->x.type == SDI_F32 && a->out.type == SDI_F32 ? a->c : BUFFER;
+    const int64_t step = part_of(a);
     for (int64_t c = 0; c < a->c; c += step) {
         const int64_t count = SDI_MIN(step, a->c - c);
         const float *x = elements_read(&a->x, row, c, count, buffer);

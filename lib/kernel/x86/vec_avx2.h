@@ -91,6 +91,21 @@ static inline vec vec_round(vec x)
     return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
+/* x - floor(x) of x <= 0; `whole` is what vec_scale_down takes for floor(x). */
+static inline vec vec_fraction(vec x, vec *whole)
+{
+    x = vec_max(vec_set(-127), x);
+    *whole = _mm256_floor_ps(x);
+    return vec_sub(x, *whole);
+}
+
+/* x * 2^whole; 0 for -127. */
+static inline vec vec_scale_down(vec x, vec whole)
+{
+    const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(whole), _mm256_set1_epi32(127));
+    return _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
+}
+
 /* x * 2^n, n whole and small enough that the result is a normal number. */
 static inline vec vec_scale(vec x, vec n)
 {
@@ -114,6 +129,30 @@ static inline float vec_sum(vec x)
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+
+/* As many doubles, for long sums. */
+typedef struct vec_wide {
+    __m256d low, high;
+} vec_wide;
+
+static inline vec_wide vec_wide_load(const double *from)
+{
+    return (vec_wide){_mm256_loadu_pd(from), _mm256_loadu_pd(from + 4)};
+}
+
+static inline void vec_wide_store(double *to, vec_wide x)
+{
+    _mm256_storeu_pd(to, x.low);
+    _mm256_storeu_pd(to + 4, x.high);
+}
+
+static inline vec_wide vec_wide_add(vec_wide sum, vec x)
+{
+    return (vec_wide){
+        _mm256_add_pd(sum.low, _mm256_cvtps_pd(_mm256_castps256_ps128(x))),
+        _mm256_add_pd(sum.high, _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1))),
+    };
 }
 
 static inline vec vec_load_f16(const uint16_t *from)

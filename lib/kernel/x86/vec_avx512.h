@@ -88,6 +88,19 @@ static inline vec vec_round(vec x)
     return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
+/* x - floor(x) of x <= 0; `whole` is what vec_scale_down takes for floor(x). */
+static inline vec vec_fraction(vec x, vec *whole)
+{
+    *whole = x; // scalef takes the floor itself
+    return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF);
+}
+
+/* x * 2^whole; 0 below 2^-126, denormals being off. */
+static inline vec vec_scale_down(vec x, vec whole)
+{
+    return _mm512_scalef_ps(x, whole);
+}
+
 /* x * 2^n, n whole and small enough that the result is a normal number. */
 static inline vec vec_scale(vec x, vec n)
 {
@@ -108,6 +121,30 @@ static inline vec vec_hide_below(vec x, int64_t shown, vec hidden)
 static inline float vec_sum(vec x)
 {
     return _mm512_reduce_add_ps(x);
+}
+
+/* As many doubles, for long sums. */
+typedef struct vec_wide {
+    __m512d low, high;
+} vec_wide;
+
+static inline vec_wide vec_wide_load(const double *from)
+{
+    return (vec_wide){_mm512_loadu_pd(from), _mm512_loadu_pd(from + 8)};
+}
+
+static inline void vec_wide_store(double *to, vec_wide x)
+{
+    _mm512_storeu_pd(to, x.low);
+    _mm512_storeu_pd(to + 8, x.high);
+}
+
+static inline vec_wide vec_wide_add(vec_wide sum, vec x)
+{
+    return (vec_wide){
+        _mm512_add_pd(sum.low, _mm512_cvtps_pd(_mm512_castps512_ps256(x))),
+        _mm512_add_pd(sum.high, _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1))),
+    };
 }
 
 static inline vec vec_load_f16(const uint16_t *from)

@@ -24,19 +24,18 @@ static inline vec vec_exp(vec x)
     return vec_scale(p, n);
 }
 
-/* 2^x for x in [-126, 127], others are clamped; relative error 4 units of 2^-24: minimax on
- * [-1/2, 1/2]. */
+/* 2^x for x <= 0, 0 below -127; relative error 4 units of 2^-24: minimax on [0, 1]. */
 static inline vec vec_exp2(vec x)
 {
-    x = vec_max(vec_set(-126.0f), vec_min(vec_set(127.0f), x));
-    const vec n = vec_round(x), f = vec_sub(x, n);
-    vec p = vec_set(1.327647186e-3f);
-    p = vec_fma(p, f, vec_set(9.675541330e-3f));
-    p = vec_fma(p, f, vec_set(5.550713274e-2f));
-    p = vec_fma(p, f, vec_set(2.402211972e-1f));
-    p = vec_fma(p, f, vec_set(6.931469671e-1f));
-    p = vec_fma(p, f, vec_set(1.000000072f));
-    return vec_scale(p, n);
+    vec whole;
+    const vec f = vec_fraction(x, &whole);
+    vec p = vec_set(1.877576657e-3f);
+    p = vec_fma(p, f, vec_set(8.989340130e-3f));
+    p = vec_fma(p, f, vec_set(5.582631803e-2f));
+    p = vec_fma(p, f, vec_set(2.401536171e-1f));
+    p = vec_fma(p, f, vec_set(6.931530732e-1f));
+    p = vec_fma(p, f, vec_set(9.999999251e-1f));
+    return vec_scale_down(p, whole);
 }
 
 /* x * sigmoid(scale * x) */
