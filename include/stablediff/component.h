@@ -70,11 +70,12 @@ SDIFF_API const char *sdiff_tensors_error(const sdiff_tensors *tensors);
 /**
  * Runs one component of a model on tensors (float32 NCHW), any batch and size that it accepts:
  *
- * | component    | in                                                            | out |
- * | "text"       | input_ids [b,77] int64                                        | hidden_states.0 … .L, last_hidden_state, context |
- * | "unet"       | sample, timestep [] or [b], context, optionally down_residual.N, mid_residual, class_labels | out |
- * | "vae-encode" | image [b,3,h,w] in [-1,1]                                     | mean, logvar |
- * | "vae-decode" | z, already divided by the scaling factor                      | image |
+ * - "text": in input_ids [b,77] int64; out hidden_states.0 … .L, last_hidden_state, context
+ * - "unet": in sample, timestep [] or [b], context, optionally down_residual.N, mid_residual,
+ *   class_labels; out out
+ * - "vae-encode": in image [b,3,h,w] in [-1,1]; out mean, logvar
+ * - "vae-decode": in z, already divided by the scaling factor; out image
+ * - "depth": in pixel_values [b,3,h,w] in [-1,1], sides multiples of 32; out depth [b,1,h,w]
  *
  * @param options pairs of key and value, ended by NULL: {"clip_skip", "2", NULL}; NULL: none
  * @param out     results are added to it

@@ -312,6 +312,26 @@ static sdiff_status run_decode(probe *p)
     return keep_outputs(p, plan);
 }
 
+static sdiff_status run_depth(probe *p)
+{
+    const sdi_tensor_out *pixels = NULL;
+    SDI_TRY(input_map(p, "pixel_values", p->config->depth.image_channels, &pixels));
+    const sdi_dpt_args args = {.config = &p->config->depth,
+                               .b = pixels->shape[0],
+                               .h = pixels->shape[2],
+                               .w = pixels->shape[3]};
+    if (args.h % 32 || args.w % 32)
+        return sdi_fail(env_of(p), SDIFF_ERROR_INVALID_ARGUMENT,
+                        "the input tensor 'pixel_values' is of %lld x %lld pixels, multiples of 32 "
+                        "are needed", (long long)args.w, (long long)args.h);
+    sdi_plan *plan = NULL;
+    SDI_TRY(sdi_session_plan(&p->session, SDI_NET_DEPTH, &args, sizeof args, &plan));
+    SDI_TRY(sdi_session_reserve(&p->session));
+    SDI_TRY(feed(p, plan, "pixel_values", pixels, 0));
+    SDI_TRY(run(p, plan));
+    return keep_outputs(p, plan);
+}
+
 static const struct {
     const char *name;
     sdiff_status (*run)(probe *p);
@@ -320,6 +340,7 @@ static const struct {
     {"unet", run_unet},
     {"vae-encode", run_encode},
     {"vae-decode", run_decode},
+    {"depth", run_depth},
 };
 
 sdiff_status sdiff_model_run(sdiff_model *model, const char *component, sdiff_tensors *in,

@@ -59,6 +59,9 @@ sdiff_model *sdi_model_handle_ref(sdiff_model *model);
 /* Opens with the public parameters; used by models and stand-alone autoencoders. */
 sdiff_status sdi_open_with(sdiff_context *context, const sdi_model_source *source,
                            const sdiff_model_params *params, uint32_t components, sdi_model **out);
+/* Some parts of what is at a path; params may be NULL. Errors go to the context. */
+sdiff_status sdi_open_part(sdiff_context *context, const char *path,
+                           const sdiff_model_params *params, uint32_t components, sdi_model **out);
 
 sdiff_status sdi_image_wrap(sdiff_context *context, sdi_image *image, sdiff_image **out);
 

@@ -41,14 +41,8 @@ sdiff_status sdiff_vae_open(sdiff_context *context, const char *path,
         *vae = NULL;
     if (!context || !path || !vae)
         return SDIFF_ERROR_INVALID_ARGUMENT;
-    const sdi_env env = sdi_context_env(context);
-    sdi_error_clear(&context->error);
-    sdiff_model_params p;
-    sdiff_model_params_init(&p, sizeof p);
-    SDI_TRY(sdi_params_read(&env, "model params", &p, sizeof p, sizeof p, params));
-    const sdi_model_source source = {.path = path};
     sdi_model *model = NULL;
-    SDI_TRY(sdi_open_with(context, &source, &p,
+    SDI_TRY(sdi_open_part(context, path, params,
                           1 << SDI_PART_VAE_ENCODER | 1 << SDI_PART_VAE_DECODER, &model));
     const sdiff_status status = new_handle(context, model, vae);
     sdi_model_unref(model);

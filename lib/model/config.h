@@ -18,6 +18,16 @@ sdiff_status sdi_config_vae(const sdi_env *env, const char *name, const json_t *
                             sdi_vae_config *config);
 sdiff_status sdi_config_clip(const sdi_env *env, const char *name, const json_t *json,
                              sdi_clip_config *config);
+sdiff_status sdi_config_dpt(const sdi_env *env, const char *name, const json_t *json,
+                            sdi_dpt_config *config);
+sdiff_status sdi_config_taesd(const sdi_env *env, const char *name, const json_t *json,
+                              sdi_taesd_config *config);
+sdiff_status sdi_config_control(const sdi_env *env, const char *name, const json_t *json,
+                                sdi_model_config *config);
+sdiff_status sdi_config_depth_input(const sdi_env *env, const char *name, const json_t *json,
+                                    sdi_depth_input *input);
+/* What the feature extractor does where no file says it; `original`: as MiDaS does. */
+void sdi_depth_input_init(sdi_depth_input *input, const sdi_dpt_config *config, int32_t original);
 sdiff_status sdi_config_scheduler(const sdi_env *env, const char *name, const json_t *json,
                                   sdi_model_config *config);
 
@@ -41,6 +51,12 @@ sdiff_status sdi_config_check_unet(const sdi_env *env, const char *name,
                                    const sdi_unet_config *config);
 sdiff_status sdi_config_check_vae(const sdi_env *env, const char *name,
                                   const sdi_vae_config *config);
+sdiff_status sdi_config_check_dpt(const sdi_env *env, const char *name,
+                                  const sdi_dpt_config *config);
+sdiff_status sdi_config_check_taesd(const sdi_env *env, const char *name,
+                                    const sdi_taesd_config *config);
+sdiff_status sdi_config_check_control(const sdi_env *env, const char *name,
+                                      const sdi_unet_config *config);
 sdiff_status sdi_config_check_clip(const sdi_env *env, const char *name,
                                    const sdi_clip_config *config);
 

@@ -237,6 +237,18 @@ static sdiff_status flat_schedule(const sdi_env *env, const char *name, const js
     return SDIFF_OK;
 }
 
+/* What belongs to ControlNets only. */
+static sdiff_status flat_control(const sdi_env *env, const char *name, const json_t *json,
+                                 sdi_model_config *config)
+{
+    int pool = config->control.global_pool;
+    SDI_TRY(sdi_config_int(env, name, json, "hint_channels", 1, 1024,
+                           &config->unet.conditioning_channels));
+    SDI_TRY(sdi_json_get_bool(env, name, json, "global_average_pooling", &pool));
+    config->control.global_pool = pool;
+    return SDIFF_OK;
+}
+
 /* The member if it is an object; NULL and SDIFF_OK if it is absent. */
 static sdiff_status section(const sdi_env *env, const char *name, const json_t *json,
                             const char *key, const json_t **out)
@@ -262,6 +274,7 @@ sdiff_status sdi_config_flat(const sdi_env *env, const char *name, const json_t 
         SDI_TRY(flat_vae(env, name, vae, &config->vae));
     if (text)
         SDI_TRY(flat_text(env, name, text, &config->clip));
+    SDI_TRY(flat_control(env, name, json, config));
     return flat_schedule(env, name, json, config);
 }
 
@@ -282,12 +295,22 @@ static sdiff_status apply_json(const sdi_env *env, const char *name, const json_
     SDI_TRY(sdi_json_get_string(env, name, json, "_class_name", &class));
     if (class && is_class(class, "Scheduler"))
         return sdi_config_scheduler(env, name, json, config);
+    if (class && strcmp(class, "ControlNetModel") == 0) {
+        config->heads_from = SDI_FROM_CONFIG;
+        return sdi_config_control(env, name, json, config);
+    }
+    if (class && strcmp(class, "AutoencoderTiny") == 0)
+        return sdi_config_taesd(env, name, json, &config->taesd);
     if (class && strncmp(class, "Autoencoder", 11) == 0)
         return sdi_config_vae(env, name, json, &config->vae);
     if (class || json_object_get(json, "block_out_channels")) {
         config->heads_from = SDI_FROM_CONFIG;
         return sdi_config_unet(env, name, json, &config->unet);
     }
+    if (json_object_get(json, "image_mean"))
+        return sdi_config_depth_input(env, name, json, &config->depth_input);
+    if (json_object_get(json, "is_hybrid") || json_object_get(json, "backbone_config"))
+        return sdi_config_dpt(env, name, json, &config->depth);
     if (json_object_get(json, "architectures") || json_object_get(json, "hidden_size"))
         return sdi_config_clip(env, name, json, &config->clip);
     static const char *const keys[] = {"kind", "unet", "vae", "text", "prediction", "scale_factor"};

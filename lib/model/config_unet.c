@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * config.json of diffusers' UNet2DConditionModel and UNet2DModel.
+ * config.json of diffusers' UNet2DConditionModel and UNet2DModel, and what ControlNetModel has in
+ * common with them.
  */
 #include "model/config.h"
 
@@ -247,12 +248,13 @@ static sdiff_status check_not_null(const sdi_env *env, const char *name, const j
 sdiff_status sdi_config_unet(const sdi_env *env, const char *name, const json_t *json,
                              sdi_unet_config *config)
 {
-    static const sdi_word classes[] = {{"UNet2DConditionModel", 0}, {"UNet2DModel", 1}};
+    static const sdi_word classes[] = {
+        {"UNet2DConditionModel", 0}, {"ControlNetModel", 0}, {"UNet2DModel", 1}};
     static const sdi_word middles[] = {{"UNetMidBlock2DCrossAttn", 0}, {"UNetMidBlock2D", 1}};
     int32_t plain = 0;
     if (!json_is_object(json))
         return sdi_fail(env, SDIFF_ERROR_FORMAT, "%s: is not a JSON object", name);
-    SDI_TRY(sdi_config_word(env, name, json, "_class_name", classes, 2, &plain));
+    SDI_TRY(sdi_config_word(env, name, json, "_class_name", classes, SDI_COUNT(classes), &plain));
     int32_t middle = plain;
     SDI_TRY(sdi_config_word(env, name, json, "mid_block_type", middles, 2, &middle));
     if (middle != plain)

@@ -214,7 +214,7 @@ static sdiff_status flatten(const sdi_env *env, const char *name, const json_t *
                             json_t *flat, int *failed)
 {
     static const char *const kept[] = {"scale_factor", "linear_start", "linear_end", "timesteps",
-                                       "beta_schedule"};
+                                       "beta_schedule", "global_average_pooling"};
     for (size_t i = 0; i < SDI_COUNT(kept); i++)
         copy(flat, kept[i], params, kept[i], failed);
     copy(flat, "prediction", params, "parameterization", failed);

@@ -11,7 +11,8 @@
 
 const char *sdi_family_name(sdi_family family)
 {
-    static const char *const names[] = {"sd1", "sd2", "unconditional", "vae"};
+    static const char *const names[] = {"sd1", "sd2", "unconditional", "vae",
+                                        "controlnet", "depth", "taesd"};
     return names[family];
 }
 
@@ -23,7 +24,9 @@ const char *sdi_task_name(sdi_task task)
 
 const char *sdi_part_name(sdi_part part)
 {
-    static const char *const names[] = {"text encoder", "U-Net", "VAE encoder", "VAE decoder"};
+    static const char *const names[] = {
+        "text encoder", "U-Net", "VAE encoder", "VAE decoder", "depth estimator", "ControlNet",
+        "tiny encoder", "tiny decoder"};
     return names[part];
 }
 
@@ -70,7 +73,7 @@ static json_t *numbers(const int32_t *values, int32_t count, int *ok)
 }
 
 /* Parameters, and how many tensors of each type hold them. */
-static void put_counts(json_t *object, const sdi_model_part *p, int *ok)
+void sdi_describe_counts(json_t *object, const sdi_model_part *p, int *ok)
 {
     int32_t types[SDI_DTYPE_COUNT] = {0};
     json_t *dtypes = json_object();
@@ -87,7 +90,9 @@ static void put_counts(json_t *object, const sdi_model_part *p, int *ok)
     put(object, "dtypes", dtypes, ok);
     if (p->filled) {
         put(object, "kernels", json_string(p->weights.kernels.names), ok);
-        put(object, "memory_bytes", json_integer((json_int_t)sdi_weights_bytes(&p->weights)), ok);
+        put(object, "memory_bytes",
+            json_integer((json_int_t)sdi_weights_resident_bytes(&p->weights)), ok);
+        put(object, "streamed", json_boolean(p->weights.streamed), ok);
     }
 }
 
@@ -106,7 +111,7 @@ static json_t *text_json(const sdi_model *m, int *ok)
     put(o, "bos_token_id", json_integer(c->bos_token), ok);
     put(o, "eos_token_id", json_integer(c->eos_token), ok);
     put(o, "pad_token_id", json_integer(c->pad_token), ok);
-    put_counts(o, &m->parts[SDI_PART_TEXT], ok);
+    sdi_describe_counts(o, &m->parts[SDI_PART_TEXT], ok);
     return o;
 }
 
@@ -133,7 +138,7 @@ static json_t *unet_json(const sdi_model *m, int *ok)
         put(o, "class_embeddings", json_integer(c->class_embeddings), ok);
     put(o, "weights", json_string(m->parts[SDI_PART_UNET].naming.layout == SDI_LAYOUT_LDM_EMA
                                       ? "moving averages" : "trained"), ok);
-    put_counts(o, &m->parts[SDI_PART_UNET], ok);
+    sdi_describe_counts(o, &m->parts[SDI_PART_UNET], ok);
     return o;
 }
 
@@ -152,7 +157,7 @@ static json_t *vae_json(const sdi_model *m, int *ok)
         const sdi_part part = (sdi_part)(SDI_PART_VAE_ENCODER + i);
         json_t *half = m->config.has[part] ? json_object() : json_null();
         if (m->config.has[part])
-            put_counts(half, &m->parts[part], ok);
+            sdi_describe_counts(half, &m->parts[part], ok);
         put(o, halves[i], half, ok);
     }
     return o;
@@ -216,6 +221,7 @@ static void put_parts(const sdi_model *m, json_t *o, int *ok)
     put(o, "unet", has[SDI_PART_UNET] ? unet_json(m, ok) : json_null(), ok);
     put(o, "vae", has[SDI_PART_VAE_ENCODER] || has[SDI_PART_VAE_DECODER] ? vae_json(m, ok)
                                                                         : json_null(), ok);
+    sdi_describe_extra(m, o, ok);
     put(o, "schedule", has[SDI_PART_UNET] ? schedule_json(m, ok) : json_null(), ok);
 }
 

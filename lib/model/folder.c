@@ -11,7 +11,16 @@
 #include <string.h>
 
 /* A part's slot in model_index.json. */
-typedef enum slot { SLOT_UNET, SLOT_VAE, SLOT_TEXT, SLOT_COUNT } slot;
+typedef enum slot {
+    SLOT_UNET,
+    SLOT_VAE,
+    SLOT_TEXT,
+    SLOT_DEPTH,
+    SLOT_OF_MODELS, // those behind it are opened alone
+    SLOT_CONTROL = SLOT_OF_MODELS,
+    SLOT_TAESD,
+    SLOT_COUNT
+} slot;
 
 typedef struct slot_info {
     const char *key;     // and the folder's name
@@ -26,6 +35,10 @@ static const slot_info slots[SLOT_COUNT] = {
     {"vae", "diffusion_pytorch_model", "diffusion_pytorch_model", {"AutoencoderKL", NULL, NULL}},
     {"text_encoder", "model", "pytorch_model",
      {"CLIPTextModel", "CLIPTextModelWithProjection", NULL}},
+    {"depth_estimator", "model", "pytorch_model", {"DPTForDepthEstimation", NULL, NULL}},
+    {"controlnet", "diffusion_pytorch_model", "diffusion_pytorch_model",
+     {"ControlNetModel", NULL, NULL}},
+    {"taesd", "diffusion_pytorch_model", "diffusion_pytorch_model", {"AutoencoderTiny", NULL, NULL}},
 };
 
 /* ---- weights --------------------------------------------------------------------------------- */
@@ -87,40 +100,50 @@ static sdiff_status read_config(sdi_loader *l, const char *path, slot s)
     json_t *json = NULL;
     SDI_TRY(sdi_json_parse_file(l->env, path, &json));
     sdiff_status status = SDIFF_OK;
-    if (s == SLOT_UNET)
-        status = sdi_config_unet(l->env, path, json, &c->unet);
-    else if (s == SLOT_VAE)
-        status = sdi_config_vae(l->env, path, json, &c->vae);
-    else
-        status = sdi_config_clip(l->env, path, json, &c->clip);
+    switch (s) {
+    case SLOT_UNET: status = sdi_config_unet(l->env, path, json, &c->unet); break;
+    case SLOT_VAE: status = sdi_config_vae(l->env, path, json, &c->vae); break;
+    case SLOT_TEXT: status = sdi_config_clip(l->env, path, json, &c->clip); break;
+    case SLOT_DEPTH: status = sdi_config_dpt(l->env, path, json, &c->depth); break;
+    case SLOT_CONTROL: status = sdi_config_control(l->env, path, json, c); break;
+    default: status = sdi_config_taesd(l->env, path, json, &c->taesd); break;
+    }
     json_decref(json);
     c->heads_from = SDI_FROM_CONFIG;
+    if (status == SDIFF_OK && s == SLOT_DEPTH)
+        sdi_depth_input_init(&c->depth_input, &c->depth, 0);
     return status;
+}
+
+/* The parts of a slot: one, or the two halves of an autoencoder. */
+static const sdi_part first_part[SLOT_COUNT] = {SDI_PART_UNET,  SDI_PART_VAE_ENCODER,
+                                                SDI_PART_TEXT,  SDI_PART_DEPTH,
+                                                SDI_PART_CONTROL, SDI_PART_TAESD_ENCODER};
+
+static int32_t part_count(slot s)
+{
+    return s == SLOT_VAE || s == SLOT_TAESD ? 2 : 1;
 }
 
 static int slot_wanted(const sdi_loader *l, slot s)
 {
-    if (s == SLOT_VAE)
-        return sdi_wanted(l, SDI_PART_VAE_ENCODER) || sdi_wanted(l, SDI_PART_VAE_DECODER);
-    return sdi_wanted(l, s == SLOT_UNET ? SDI_PART_UNET : SDI_PART_TEXT);
+    int wanted = 0;
+    for (int32_t i = 0; i < part_count(s); i++)
+        wanted |= sdi_wanted(l, (sdi_part)(first_part[s] + i));
+    return wanted;
 }
 
 static void set_parts(sdi_loader *l, slot s, int32_t file)
 {
-    static const sdi_part first[] = {SDI_PART_UNET, SDI_PART_VAE_ENCODER, SDI_PART_TEXT};
-    sdi_part_set(l, first[s], file, SDI_LAYOUT_DIFFUSERS, "");
-    if (s == SLOT_VAE)
-        sdi_part_set(l, SDI_PART_VAE_DECODER, file, SDI_LAYOUT_DIFFUSERS, "");
+    for (int32_t i = 0; i < part_count(s); i++)
+        sdi_part_set(l, (sdi_part)(first_part[s] + i), file, SDI_LAYOUT_DIFFUSERS, "");
 }
 
 static sdiff_status name_configs(sdi_loader *l, slot s, const char *path)
 {
-    if (s == SLOT_UNET)
-        return sdi_part_name_config(l, SDI_PART_UNET, path);
-    if (s == SLOT_TEXT)
-        return sdi_part_name_config(l, SDI_PART_TEXT, path);
-    SDI_TRY(sdi_part_name_config(l, SDI_PART_VAE_ENCODER, path));
-    return sdi_part_name_config(l, SDI_PART_VAE_DECODER, path);
+    for (int32_t i = 0; i < part_count(s); i++)
+        SDI_TRY(sdi_part_name_config(l, (sdi_part)(first_part[s] + i), path));
+    return SDIFF_OK;
 }
 
 /* The moving averages of a U-Net are a folder of their own, where they were kept. */
@@ -226,7 +249,7 @@ static sdiff_status check_members(const sdi_env *env, const char *path, json_t *
         if (json_is_array(value) && json_array_size(value) == 2)
             continue;
         int known = strcmp(key, "scheduler") == 0 || strcmp(key, "tokenizer") == 0;
-        for (int32_t i = 0; i < SLOT_COUNT; i++)
+        for (int32_t i = 0; i < SLOT_OF_MODELS; i++)
             known |= strcmp(key, slots[i].key) == 0;
         if (known || json_is_array(value))
             return sdi_fail(env, SDIFF_ERROR_FORMAT,
@@ -287,6 +310,27 @@ static sdiff_status read_scheduler(sdi_loader *l, const char *folder)
     return status;
 }
 
+/* How pictures are prepared for the depth estimator; beside its own folder, or in it. */
+static sdiff_status read_extractor(sdi_loader *l, const char *folder, const char *name)
+{
+    sdi_depth_input *input = &l->model->config.depth_input;
+    json_t *json = NULL;
+    if (!l->model->config.has[SDI_PART_DEPTH])
+        return SDIFF_OK;
+    char *path = sdi_join(l->env, folder, name, "/preprocessor_config.json");
+    if (!path)
+        return SDIFF_ERROR_NO_MEMORY;
+    sdiff_status status = SDIFF_OK;
+    if (sdi_exists(path)) {
+        status = sdi_json_parse_file(l->env, path, &json);
+        if (status == SDIFF_OK)
+            status = sdi_config_depth_input(l->env, path, json, input);
+        json_decref(json);
+    }
+    sdi_free(l->env, path);
+    return status;
+}
+
 static sdiff_status open_index(sdi_loader *l, const char *folder, const char *path)
 {
     json_t *json = NULL;
@@ -298,12 +342,14 @@ static sdiff_status open_index(sdi_loader *l, const char *folder, const char *pa
         status = check_members(l->env, path, json);
     if (status == SDIFF_OK)
         status = check_pipeline(l->env, path, json);
-    for (int32_t s = 0; s < SLOT_COUNT && status == SDIFF_OK; s++)
+    for (int32_t s = 0; s < SLOT_OF_MODELS && status == SDIFF_OK; s++)
         status = open_slot(l, folder, path, json, (slot)s);
     if (status == SDIFF_OK && json_object_get(json, "vqvae"))
         status = sdi_fail(l->env, SDIFF_ERROR_UNSUPPORTED,
                           "unsupported: %s has a 'vqvae', an AutoencoderKL was needed", path);
     json_decref(json);
+    if (status == SDIFF_OK)
+        status = read_extractor(l, folder, "/feature_extractor");
     return status == SDIFF_OK ? read_scheduler(l, folder) : status;
 }
 
@@ -311,6 +357,8 @@ static sdiff_status open_index(sdi_loader *l, const char *folder, const char *pa
 
 static sdiff_status open_alone(sdi_loader *l, const char *folder, const char *path)
 {
+    static const sdi_family families[] = {SDI_FAMILY_DEPTH, SDI_FAMILY_CONTROLNET,
+                                          SDI_FAMILY_TAESD};
     json_t *json = NULL;
     SDI_TRY(sdi_json_parse_file(l->env, path, &json));
     const char *class = json_string_value(json_object_get(json, "_class_name"));
@@ -325,7 +373,13 @@ static sdiff_status open_alone(sdi_loader *l, const char *folder, const char *pa
                           "unsupported: %s describes %s%.80s, which is no model and no part of one",
                           path, class ? "a " : "nothing known", class ? class : "");
     json_decref(json);
-    return status == SDIFF_OK ? open_part(l, folder, (slot)s) : status;
+    if (status == SDIFF_OK)
+        status = open_part(l, folder, (slot)s);
+    if (status == SDIFF_OK && s >= SLOT_DEPTH)
+        l->model->config.family = families[s - SLOT_DEPTH];
+    if (status == SDIFF_OK)
+        status = read_extractor(l, folder, "/../feature_extractor");
+    return status == SDIFF_OK ? read_extractor(l, folder, "") : status;
 }
 
 sdiff_status sdi_open_folder(sdi_loader *l, const char *folder)

@@ -141,16 +141,16 @@ sdiff_status sdi_fail_unknown(const sdi_env *env, const sdi_tensor_file *file, c
         {".lora_", 1, "a LoRA, which changes a model and is none"},
         {"_lora.", 1, "a LoRA, which changes a model and is none"},
         {"hada_w1", 1, "a LoHa adapter, which changes a model and is none"},
-        {"control_model.", 0, "a ControlNet, which steers a model and is none"},
-        {"input_hint_block.", 0, "a ControlNet, which steers a model and is none"},
-        {"controlnet_cond_embedding.", 0, "a ControlNet, which steers a model and is none"},
+        {"control_model.", 0, "an incomplete ControlNet"},
+        {"input_hint_block.", 0, "an incomplete ControlNet"},
+        {"controlnet_cond_embedding.", 0, "an incomplete ControlNet"},
         {"emb_params", 0, "a textual inversion, which adds words to a model and is none"},
         {"string_to_param", 0, "a textual inversion, which adds words to a model and is none"},
         {"<", 0, "a textual inversion, which adds words to a model and is none"},
-        {"depth_model.", 0, "a depth estimator alone"},
-        {"dpt.", 0, "a depth estimator alone"},
-        {"decoder.layers.", 0, "a small autoencoder (TAESD), which is no model"},
-        {"encoder.layers.", 0, "a small autoencoder (TAESD), which is no model"},
+        {"depth_model.", 0, "an incomplete depth estimator"},
+        {"dpt.", 0, "an incomplete depth estimator"},
+        {"decoder.layers.", 0, "an incomplete tiny autoencoder"},
+        {"encoder.layers.", 0, "an incomplete tiny autoencoder"},
         {"vision_model.", 0, "an image encoder"},
         {"model.layers.", 0, "a language model"},
     };
@@ -196,7 +196,11 @@ int sdi_is_companion(const char *tensor)
         "cond_stage_model.model.attn_mask", "cond_stage_model.logit_scale",
         "cond_stage_model.text_projection", "conditioner.embedders.0.model.logit_scale",
         "conditioner.embedders.0.model.text_projection", "low_scale_model.",
-        "noise_augmentor.", "embedder."};
+        "noise_augmentor.", "embedder.",
+        "dpt.layernorm.", "neck.fusion_stage.layers.0.residual_layer1.", // never read
+        "model.pretrained.model.norm.", "model.pretrained.model.head.",
+        "model.scratch.refinenet4.resConfUnit1.", "pretrained.model.norm.",
+        "pretrained.model.head.", "scratch.refinenet4.resConfUnit1."};
     const size_t length = strlen(tensor);
     if (length >= 12 && strcmp(tensor + length - 12, "position_ids") == 0)
         return 1;

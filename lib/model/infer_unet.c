@@ -89,7 +89,8 @@ sdiff_status sdi_infer_unet(const sdi_env *env, const sdi_tensor_file *file, con
     memset(config->layers_per_block, 0, sizeof config->layers_per_block);
     memset(config->attention, 0, sizeof config->attention);
     SDI_TRY(channels_of(&w, 1, "input_blocks.0.0.weight", &config->in_channels));
-    SDI_TRY(channels_of(&w, 0, "out.2.weight", &config->out_channels));
+    if (sdi_probe(file, prefix, "out.2.weight")) // not in ControlNets
+        SDI_TRY(channels_of(&w, 0, "out.2.weight", &config->out_channels));
     SDI_TRY(read_blocks(&w));
     SDI_TRY(read_middle(&w));
     const sdi_tensor_info *labels = sdi_probe(file, prefix, "label_emb.weight");

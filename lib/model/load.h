@@ -5,6 +5,7 @@
  *   folder.c or single.c   which files, which parts, the configuration of each part
  *   infer*.c               what names and shapes (and a few values) of a single file tell
  *   match.c                declare the networks, find each parameter's tensor
+ *   residency.c            what of the weights stays in the file when memory is limited
  *   fill.c                 pack the values, in parallel
  *   vocabulary.c           the tokenizer
  */
@@ -97,6 +98,13 @@ typedef struct sdi_found {
 sdi_found sdi_find_unet(const sdi_tensor_file *file);
 sdi_found sdi_find_vae(const sdi_tensor_file *file);
 sdi_found sdi_find_text(const sdi_tensor_file *file);
+sdi_found sdi_find_depth(const sdi_tensor_file *file);
+sdi_found sdi_find_control(const sdi_tensor_file *file);
+sdi_found sdi_find_taesd(const sdi_tensor_file *file, int32_t decoder);
+/* ControlNet, depth estimator or tiny autoencoder of a file; `nothing_else`: no part of a model is
+ * in it. *taken: it stands for the whole file. */
+sdiff_status sdi_open_extra(sdi_loader *l, int32_t file, int32_t nothing_else, int32_t *taken);
+int sdi_is_extra(sdi_family family);
 /* The sentence for a file in which none of them is. */
 sdiff_status sdi_fail_unknown(const sdi_env *env, const sdi_tensor_file *file, const char *name);
 /* A tensor that another program's networks have and these do not. */
@@ -113,6 +121,8 @@ sdiff_status sdi_infer_vae(const sdi_env *env, const sdi_tensor_file *file, cons
                            sdi_found found, sdi_vae_config *config);
 sdiff_status sdi_infer_clip(const sdi_env *env, const sdi_tensor_file *file, const char *name,
                             const sdi_naming *naming, sdi_clip_config *config);
+sdiff_status sdi_infer_depth(const sdi_env *env, const sdi_tensor_file *file, const char *name,
+                             const sdi_naming *naming, sdi_model_config *config);
 sdi_family sdi_infer_family(const sdi_model *model);
 sdi_task sdi_infer_task(const sdi_model_config *config);
 /* Head counts, prediction type and scale factor, as far as the file or the published models
@@ -126,9 +136,16 @@ sdiff_status sdi_apply_saved(sdi_loader *l, int32_t file);
 sdiff_status sdi_dimension(const sdi_env *env, const char *file_name, const sdi_tensor_info *info,
                            int32_t axis, int32_t maximum, int32_t *out);
 
+/* ---- description ----------------------------------------------------------------------------- */
+/* Parts that are no model's: members of `object`; *ok becomes 0 where memory runs out. */
+void sdi_describe_extra(const sdi_model *model, json_t *object, int *ok);
+void sdi_describe_counts(json_t *object, const sdi_model_part *part, int *ok);
+
 /* ---- loading --------------------------------------------------------------------------------- */
 sdiff_status sdi_match_part(sdi_loader *l, sdi_part part);
 sdiff_status sdi_fill_part(sdi_loader *l, sdi_part part);
+/* Under a memory limit: which parts' matrices stay in their file (sdi_weights.streamed). */
+sdiff_status sdi_choose_residency(sdi_loader *l);
 sdiff_status sdi_collect_surplus(sdi_loader *l);
 /* Says that the tensors of a part that is in a file are not wanted. */
 void sdi_skip_part(const sdi_model *m, sdi_part part);

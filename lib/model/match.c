@@ -39,6 +39,31 @@ static sdiff_status declare_text(const sdi_env *env, sdi_weights *weights,
     return sdi_nn_declare(env, weights, sdi_clip_text_net, &args);
 }
 
+static sdiff_status declare_control(const sdi_env *env, sdi_weights *weights,
+                                    const sdi_unet_config *config)
+{
+    const sdi_unet_args args = {.config = config, .b = 1, .h = 8 << config->levels,
+                                .w = 8 << config->levels, .context_tokens = 77};
+    return sdi_nn_declare(env, weights, sdi_controlnet_net, &args);
+}
+
+static sdiff_status declare_depth(const sdi_env *env, sdi_weights *weights,
+                                  const sdi_dpt_config *config)
+{
+    const sdi_dpt_args args = {.config = config, .b = 1, .h = 64, .w = 64};
+    return sdi_nn_declare(env, weights, sdi_dpt_net, &args);
+}
+
+static sdiff_status declare_taesd(const sdi_env *env, sdi_weights *weights, sdi_part part,
+                                  const sdi_taesd_config *config)
+{
+    const sdi_taesd_args args = {.config = config, .b = 1, .h = 8 << config->levels,
+                                 .w = 8 << config->levels};
+    return sdi_nn_declare(env, weights, part == SDI_PART_TAESD_ENCODER ? sdi_taesd_encoder_net
+                                                                      : sdi_taesd_decoder_net,
+                          &args);
+}
+
 static const sdi_kernels *kernels_for(const sdi_loader *l, sdi_part part, sdi_kernels *reference)
 {
     const sdi_kernels *const *given = l->options->kernels;
@@ -66,6 +91,16 @@ static sdiff_status declare(sdi_loader *l, sdi_part part)
     case SDI_PART_UNET:
         SDI_TRY(sdi_config_check_unet(l->env, name, &c->unet));
         return declare_unet(l->env, &p->weights, &c->unet);
+    case SDI_PART_CONTROL:
+        SDI_TRY(sdi_config_check_control(l->env, name, &c->unet));
+        return declare_control(l->env, &p->weights, &c->unet);
+    case SDI_PART_DEPTH:
+        SDI_TRY(sdi_config_check_dpt(l->env, name, &c->depth));
+        return declare_depth(l->env, &p->weights, &c->depth);
+    case SDI_PART_TAESD_ENCODER:
+    case SDI_PART_TAESD_DECODER:
+        SDI_TRY(sdi_config_check_taesd(l->env, name, &c->taesd));
+        return declare_taesd(l->env, &p->weights, part, &c->taesd);
     default:
         SDI_TRY(sdi_config_check_vae(l->env, name, &c->vae));
         return declare_vae(l->env, &p->weights, part, &c->vae);
@@ -193,7 +228,11 @@ void sdi_skip_part(const sdi_model *m, sdi_part part)
         [SDI_PART_TEXT] = {"", NULL},
         [SDI_PART_UNET] = {"", NULL},
         [SDI_PART_VAE_ENCODER] = {"encoder.", "quant_conv."},
-        [SDI_PART_VAE_DECODER] = {"decoder.", "post_quant_conv."}};
+        [SDI_PART_VAE_DECODER] = {"decoder.", "post_quant_conv."},
+        [SDI_PART_DEPTH] = {"", NULL},
+        [SDI_PART_CONTROL] = {"", NULL},
+        [SDI_PART_TAESD_ENCODER] = {"encoder.", NULL},
+        [SDI_PART_TAESD_DECODER] = {"decoder.", NULL}};
     const sdi_model_part *p = &m->parts[part];
     const sdi_model_file *file = &m->files[p->file];
     char prefix[2 * SDI_PREFIX_MAX];

@@ -22,6 +22,9 @@ static sdi_model *new_model(const sdi_env *env, const char *name)
     sdi_clip_config_init(&m->config.clip);
     sdi_unet_config_init(&m->config.unet);
     sdi_vae_config_init(&m->config.vae);
+    sdi_dpt_config_init(&m->config.depth);
+    sdi_depth_input_init(&m->config.depth_input, &m->config.depth, 0);
+    sdi_taesd_config_init(&m->config.taesd);
     sdi_schedule_config_init(&m->config.schedule);
     m->name = sdi_strdup(env, name);
     if (m->name)
@@ -138,6 +141,8 @@ static sdiff_status load_parts(sdi_loader *l)
     int32_t pack = 0;
     for (int32_t p = 0; p < SDI_PART_COUNT; p++)
         pack |= l->options->kernels[p] != NULL;
+    if (pack)
+        SDI_TRY(sdi_choose_residency(l));
     for (int32_t p = 0; pack && p < SDI_PART_COUNT; p++)
         if (l->model->parts[p].declared)
             SDI_TRY(sdi_fill_part(l, (sdi_part)p));
@@ -148,7 +153,8 @@ static sdiff_status open_all(sdi_loader *l)
 {
     sdi_model_config *c = &l->model->config;
     SDI_TRY(open_source(l));
-    c->family = sdi_infer_family(l->model);
+    if (!sdi_is_extra(c->family))
+        c->family = sdi_infer_family(l->model);
     c->task = sdi_infer_task(c);
     if (l->options->vae)
         SDI_TRY(replace_vae(l));
@@ -156,8 +162,8 @@ static sdiff_status open_all(sdi_loader *l)
         c->schedule.prediction = (sdi_prediction)(l->options->prediction - 1);
         c->prediction_from = SDI_FROM_OPTION;
     }
-    SDI_TRY(load_parts(l));
-    return sdi_find_tokenizer(l);
+    SDI_TRY(sdi_find_tokenizer(l)); // first: what it takes is not left for weights
+    return load_parts(l);
 }
 
 sdiff_status sdi_model_open(const sdi_env *env, const sdi_model_source *source,
@@ -242,7 +248,8 @@ int sdi_model_ldm_name(const sdi_model *model, sdi_part part, int32_t param, cha
 {
     static const char *const prefixes[] = {"cond_stage_model.transformer.",
                                            "model.diffusion_model.", "first_stage_model.",
-                                           "first_stage_model."};
+                                           "first_stage_model.", "depth_model.model.",
+                                           "control_model.", "", ""};
     const sdi_model_part *p = &model->parts[part];
     const int text = part == SDI_PART_TEXT, open = model->config.family == SDI_FAMILY_SD2;
     sdi_naming naming = {.part = part, .unet = &model->config.unet,

@@ -4,7 +4,7 @@
  * folder, a single LDM file, a stand-alone VAE), its configuration read or inferred, the networks
  * declared, and each parameter matched with a tensor and packed for the kernels.
  *
- * A model is immutable once opened and may be used by any number of threads. docs/formats.md says
+ * A model may be used by any number of threads; only lora.h changes one. docs/formats.md says
  * what is recognised and where each default comes from.
  */
 #ifndef SDI_MODEL_MODEL_H
@@ -12,6 +12,8 @@
 
 #include "io/tensor_file.h"
 #include "net/clip_text.h"
+#include "net/depth_dpt.h"
+#include "net/taesd.h"
 #include "net/unet.h"
 #include "net/vae.h"
 #include "nn/weights.h"
@@ -26,6 +28,10 @@ typedef enum sdi_part {
     SDI_PART_UNET,
     SDI_PART_VAE_ENCODER,
     SDI_PART_VAE_DECODER,
+    SDI_PART_DEPTH,         // depth estimator
+    SDI_PART_CONTROL,       // ControlNet: never beside a U-Net, whose configuration's place it takes
+    SDI_PART_TAESD_ENCODER, // tiny autoencoder
+    SDI_PART_TAESD_DECODER,
     SDI_PART_COUNT
 } sdi_part;
 
@@ -33,7 +39,10 @@ typedef enum sdi_family {
     SDI_FAMILY_SD1 = 0,       // CLIP ViT-L/14
     SDI_FAMILY_SD2,           // OpenCLIP ViT-H
     SDI_FAMILY_UNCONDITIONAL, // a U-Net without cross-attention
-    SDI_FAMILY_VAE            // an autoencoder alone
+    SDI_FAMILY_VAE,           // an autoencoder alone
+    SDI_FAMILY_CONTROLNET,    // a ControlNet alone
+    SDI_FAMILY_DEPTH,         // a depth estimator alone
+    SDI_FAMILY_TAESD          // a tiny autoencoder alone
 } sdi_family;
 
 typedef enum sdi_task {
@@ -51,13 +60,31 @@ typedef enum sdi_origin {
     SDI_FROM_OPTION       // the caller's override
 } sdi_origin;
 
+/* How a picture is made ready for the depth estimator. */
+typedef struct sdi_depth_input {
+    int32_t width, height; // that it is resized to
+    int32_t keep_aspect;   // 1: only nearly, its sides keep their ratio
+    int32_t multiple;      // each side is one of this
+    double mean[3], deviation[3]; // of pixels in [0, 1]
+} sdi_depth_input;
+
+/* What a ControlNet's files say beside the network. */
+typedef struct sdi_control_config {
+    int32_t global_pool; // each residual is averaged over the picture ("shuffle")
+    int32_t bgr;         // the hint's channels are swapped
+} sdi_control_config;
+
 typedef struct sdi_model_config {
     sdi_family family;
     sdi_task task;
     int32_t has[SDI_PART_COUNT]; // the files hold this part (loaded or not)
     sdi_clip_config clip;        // valid where has[] says so
-    sdi_unet_config unet;
+    sdi_unet_config unet; // or the ControlNet's
     sdi_vae_config vae;
+    sdi_dpt_config depth;
+    sdi_depth_input depth_input;
+    sdi_control_config control;
+    sdi_taesd_config taesd;
     sdi_schedule_config schedule;
     sdi_origin prediction_from, heads_from;
     char scheduler_class[48]; // diffusers' name ("PNDMScheduler"), "" for single files
@@ -91,6 +118,8 @@ typedef struct sdi_model_options {
     size_t embedded_vocab_size;
     int32_t ema;              // use the U-Net's moving averages; an error where there are none
     int32_t prediction;       // override: 1 + sdi_prediction; 0: the model's own
+    int32_t width, height;    // of the pictures that a memory limit has to leave room for; 0: of the
+                              // model's own size
 } sdi_model_options;
 
 typedef struct sdi_model sdi_model;
@@ -139,7 +168,7 @@ int32_t sdi_model_surplus_count(const sdi_model *model);
 const char *sdi_model_surplus_name(const sdi_model *model, int32_t index);
 int32_t sdi_model_ignored_count(const sdi_model *model);
 
-const char *sdi_family_name(sdi_family family);             // "sd1" "sd2" "unconditional" "vae"
+const char *sdi_family_name(sdi_family family);             // "sd1" "sd2" "vae" "controlnet" …
 const char *sdi_task_name(sdi_task task);                   // "text" "inpaint" "depth" "edit"
 const char *sdi_part_name(sdi_part part);                   // "text" "unet" "vae-encoder" …
 const char *sdi_prediction_name(sdi_prediction prediction); // diffusers': "epsilon" "v_prediction" …

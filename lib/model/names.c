@@ -109,8 +109,12 @@ static int original_name(const sdi_naming *naming, const char *param, sdi_alias 
         return sdi_name_openclip(param, alias);
     if (naming->layout == SDI_LAYOUT_LDM_EMA)
         return ema_name(naming, param, alias);
-    if (naming->part == SDI_PART_UNET)
+    if (naming->part == SDI_PART_UNET || naming->part == SDI_PART_CONTROL)
         return sdi_name_ldm_unet(naming->unet, param, alias);
+    if (naming->part == SDI_PART_DEPTH)
+        return sdi_name_midas(param, alias);
+    if (naming->part == SDI_PART_TAESD_ENCODER || naming->part == SDI_PART_TAESD_DECODER)
+        return sdi_name_taesd(param, alias);
     return sdi_name_ldm_vae(naming->vae_levels, param, alias);
 }
 

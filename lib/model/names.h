@@ -11,7 +11,7 @@
 
 typedef enum sdi_layout {
     SDI_LAYOUT_DIFFUSERS = 0, // the declared names; also transformers' CLIP inside of single files
-    SDI_LAYOUT_LDM,
+    SDI_LAYOUT_LDM, // the original's, also of the other networks (MiDaS, taesd)
     SDI_LAYOUT_LDM_EMA, // U-Net only: "model_ema.diffusion_modelinput_blocks00weight"
     SDI_LAYOUT_OPENCLIP // text only
 } sdi_layout;
@@ -41,6 +41,8 @@ int sdi_name_in_file(const sdi_naming *naming, const char *param, int32_t choice
 int sdi_name_ldm_unet(const sdi_unet_config *config, const char *param, sdi_alias *alias);
 int sdi_name_ldm_vae(int32_t levels, const char *param, sdi_alias *alias);
 int sdi_name_openclip(const char *param, sdi_alias *alias);
+int sdi_name_midas(const char *param, sdi_alias *alias);
+int sdi_name_taesd(const char *param, sdi_alias *alias);
 
 /* Reading a declared name from the front: each moves *p behind what it took, or returns 0. */
 int sdi_take(const char **p, const char *word);

@@ -10,7 +10,8 @@
 #include <string.h>
 
 const char *const sdi_saved_configs[SDI_SAVED_CONFIGS] = {
-    "stablediff.unet", "stablediff.scheduler", "stablediff.config"};
+    "stablediff.unet", "stablediff.scheduler", "stablediff.config", "stablediff.depth",
+    "stablediff.extractor"};
 
 /* ---- small things ---------------------------------------------------------------------------- */
 
@@ -238,12 +239,19 @@ json_t *sdi_save_model_index(const sdi_model_config *c)
                                                                   : "UNet2DConditionModel"));
     if (c->has[SDI_PART_VAE_DECODER] || c->has[SDI_PART_VAE_ENCODER])
         json_object_set_new(json, "vae", json_pack("[s, s]", "diffusers", "AutoencoderKL"));
+    if (c->has[SDI_PART_DEPTH]) {
+        json_object_set_new(json, "depth_estimator",
+                            json_pack("[s, s]", "transformers", "DPTForDepthEstimation"));
+        json_object_set_new(json, "feature_extractor",
+                            json_pack("[s, s]", "transformers", "DPTImageProcessor"));
+    }
     if (!c->has[SDI_PART_TEXT])
         return json;
     json_object_set_new(json, "text_encoder", json_pack("[s, s]", "transformers", "CLIPTextModel"));
     json_object_set_new(json, "tokenizer", json_pack("[s, s]", "transformers", "CLIPTokenizer"));
     json_object_set_new(json, "safety_checker", json_pack("[n, n]"));
-    json_object_set_new(json, "feature_extractor", json_pack("[n, n]"));
+    if (!c->has[SDI_PART_DEPTH])
+        json_object_set_new(json, "feature_extractor", json_pack("[n, n]"));
     json_object_set_new(json, "requires_safety_checker", json_false());
     return json;
 }
@@ -267,7 +275,8 @@ json_t *sdi_save_flat_config(const sdi_model_config *c)
         json_object_set_new(json, "vae", json_pack("{s:i}", "norm_groups",
                                                    (int)c->vae.norm_groups));
     }
-    if (c->has[SDI_PART_UNET] && !sdi_save_unet_is_expressible(&c->unet)) {
+    if (c->has[SDI_PART_CONTROL] || // its hint network is no matter of a U-Net's configuration
+        (c->has[SDI_PART_UNET] && !sdi_save_unet_is_expressible(&c->unet))) {
         json_object_set_new(unet, "norm_groups", json_integer(c->unet.norm_groups));
         if (c->unet.head_dim)
             json_object_set_new(unet, "num_head_channels", json_integer(c->unet.head_dim));

@@ -135,6 +135,20 @@ static sdiff_status write_text(const folder *f)
     return write_weights(f, "text_encoder/model.safetensors", parts, 1);
 }
 
+/* The estimator of depth-to-image models, and what makes pictures ready for it. */
+static sdiff_status write_depth(const folder *f)
+{
+    static const sdi_part parts[] = {SDI_PART_DEPTH};
+    if (!f->config.has[SDI_PART_DEPTH])
+        return SDIFF_OK;
+    SDI_TRY(make_part_folder(f, "depth_estimator"));
+    SDI_TRY(make_part_folder(f, "feature_extractor"));
+    SDI_TRY(write_json(f, "depth_estimator/config.json", sdi_save_dpt_config(&f->config.depth)));
+    SDI_TRY(write_json(f, "feature_extractor/preprocessor_config.json",
+                       sdi_save_extractor(&f->config.depth_input)));
+    return write_weights(f, "depth_estimator/model.safetensors", parts, 1);
+}
+
 /* ---- tokenizer ------------------------------------------------------------------------------- */
 
 /* Copies a file of the tokenizer's folder where it exists. */
@@ -205,6 +219,7 @@ static sdiff_status write_pipeline(const folder *f)
     SDI_TRY(write_unet(f));
     SDI_TRY(write_vae(f, "vae/"));
     SDI_TRY(write_text(f));
+    SDI_TRY(write_depth(f));
     SDI_TRY(write_tokenizer(f));
     SDI_TRY(make_part_folder(f, "scheduler"));
     SDI_TRY(write_json(f, "scheduler/scheduler_config.json",
@@ -223,6 +238,10 @@ sdiff_status sdi_save_diffusers(const sdi_env *env, const sdi_model *model, cons
         f.config.clip.penultimate = 0;
         f.config.clip.layers--;
     }
+    if (sdi_is_extra(model->config.family))
+        return sdi_fail(env, SDIFF_ERROR_UNSUPPORTED,
+                        "'%s' holds a %s alone, which is not saved as a folder",
+                        sdi_model_name(model), sdi_family_name(model->config.family));
     SDI_TRY(make_folder(&f, path));
     if (!f.config.has[SDI_PART_UNET] && !f.config.has[SDI_PART_TEXT])
         return write_vae(&f, "");

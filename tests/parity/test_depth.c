@@ -2,12 +2,15 @@
  *
  * The depth estimator against outputs and intermediate values of the original.
  */
+#include "model/names.h"
 #include "net/depth_dpt.h"
 #include "parity.h"
+#include "pipeline/depth_estimate.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const double relative = 2e-4; // of the golden maximum
 
@@ -107,10 +110,124 @@ static void test_depth_estimator_agrees(void **state)
     parity_close(&p);
 }
 
+/* ---- through files --------------------------------------------------------------------------- */
+
+/* The folder's weights under MiDaS' names, q, k and v in one tensor. */
+static char *write_midas(parity *p, const sdi_model *model)
+{
+    static char path[] = "midas-names.safetensors";
+    sdi_tensor_out tensors[256];
+    int32_t count = 0;
+    const sdi_weights *w = sdi_model_weights(model, SDI_PART_DEPTH);
+    memset(tensors, 0, sizeof tensors);
+    for (int32_t i = 0; i < w->count; i++) {
+        sdi_alias alias = {.pieces = 1, .heads = 1};
+        const sdi_param *param = &w->params[i];
+        assert_true(sdi_name_midas(param->name, &alias));
+        int32_t at = 0;
+        while (at < count && strcmp(tensors[at].name, alias.name) != 0)
+            at++;
+        sdi_tensor_out *t = &tensors[at];
+        if (at == count) {
+            count++;
+            t->name = strdup(alias.name);
+            t->dtype = SDI_F32;
+            t->rank = param->rank;
+            memcpy(t->shape, param->shape, sizeof param->shape);
+            t->shape[0] *= alias.pieces;
+            t->data = malloc((size_t)(param->count * alias.pieces) * sizeof(float));
+        }
+        test_ok(&p->env, sdi_model_source_values(&p->env, model, SDI_PART_DEPTH, i,
+                                                 (float *)t->data + param->count * alias.piece));
+    }
+    test_ok(&p->env, sdi_safetensors_write(&p->env, path, tensors, count, NULL));
+    for (int32_t i = 0; i < count; i++) {
+        free((void *)tensors[i].name);
+        free((void *)tensors[i].data);
+    }
+    return path;
+}
+
+static sdi_model *open_model(parity *p, const char *path, const char *config)
+{
+    const sdi_model_source source = {.path = path};
+    const sdi_model_options options = {.kernels[SDI_PART_UNET] = &p->kernels,
+                                       .pool = p->pool,
+                                       .config = config,
+                                       .components = 1 << SDI_PART_DEPTH};
+    sdi_model *model = NULL;
+    test_ok(&p->env, sdi_model_open(&p->env, &source, &options, &model));
+    assert_int_equal(sdi_model_surplus_count(model), 0);
+    return model;
+}
+
+/* The golden pixel values as a picture; 8 bits of them, as the extractor sees pictures. */
+static float *picture_of(parity *p, const char *golden, int64_t shape[4])
+{
+    float *pixels = parity_golden(p, golden, shape);
+    for (int64_t i = 0; i < 3 * shape[2] * shape[3]; i++) {
+        const float x = roundf((pixels[i] * 0.5f + 0.5f) * 255) / 255;
+        pixels[i] = fminf(fmaxf(x, 0), 1);
+    }
+    return pixels;
+}
+
+static float *estimate(parity *p, sdi_model *model, const float *image, int64_t h, int64_t w)
+{
+    sdi_session session;
+    float *map = malloc((size_t)(96 * 96) * sizeof *map);
+    sdi_session_init(&session, &p->env, model, p->pool);
+    test_ok(&p->env, sdi_depth_estimate(&session, image, h, w, map));
+    sdi_session_free(&session);
+    return map;
+}
+
+/* Whatever the layout of the files: the same bits; and those of the network on the same input. */
+static void test_every_layout_gives_the_same_map(void **state)
+{
+    parity p;
+    parity_run r;
+    int64_t shape[4], out[4];
+    (void)state;
+    parity_open(&p, "fixtures/tiny-depth/golden/dpt_hybrid.safetensors");
+    float *image = picture_of(&p, "A.pixel_values", shape);
+    sdi_model *whole = open_model(&p, test_shared("fixtures/tiny-depth"), NULL);
+    sdi_model *part = open_model(&p, test_shared("fixtures/tiny-depth/depth_estimator"), NULL);
+    const char *midas = write_midas(&p, whole);
+    sdi_model *original = open_model(
+        &p, midas, test_shared("fixtures/tiny-depth/depth_estimator/config.json"));
+    assert_int_equal(sdi_model_get_config(whole)->depth_input.width, 96);
+    assert_int_equal(sdi_model_get_config(part)->depth_input.width, 96);
+    float *maps[] = {estimate(&p, whole, image, 96, 96), estimate(&p, part, image, 96, 96),
+                     estimate(&p, original, image, 96, 96)};
+    assert_memory_equal(maps[0], maps[1], 96 * 96 * sizeof(float));
+    assert_memory_equal(maps[0], maps[2], 96 * 96 * sizeof(float));
+    const sdi_dpt_args args = {.config = &sdi_model_get_config(whole)->depth, .b = 1, .h = 96,
+                               .w = 96};
+    for (int64_t i = 0; i < 3 * 96 * 96; i++)
+        image[i] = (image[i] - 0.5f) / 0.5f;
+    parity_plan(&p, &r, sdi_model_weights(whole, SDI_PART_DEPTH), sdi_dpt_net, &args);
+    parity_set(&p, &r, "pixel_values", image);
+    parity_go(&p, &r);
+    float *want = parity_output(&p, &r, "depth", out);
+    parity_check(&p, "map", maps[0], want, 96 * 96, 1e-3);
+    parity_end(&p, &r);
+    remove(midas);
+    for (int32_t i = 0; i < 3; i++)
+        free(maps[i]);
+    free(want);
+    free(image);
+    sdi_model_unref(whole);
+    sdi_model_unref(part);
+    sdi_model_unref(original);
+    parity_close(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_depth_estimator_agrees),
+        cmocka_unit_test(test_every_layout_gives_the_same_map),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

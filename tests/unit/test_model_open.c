@@ -147,6 +147,13 @@ static void test_parts_of_folders_are_opened_alone(void **state)
          SDI_FAMILY_VAE},
         {"fixtures/tiny-sd2/unet/diffusion_pytorch_model.safetensors", SDI_PART_UNET,
          SDI_FAMILY_SD2},
+        {"fixtures/tiny-controlnet", SDI_PART_CONTROL, SDI_FAMILY_CONTROLNET},
+        {"fixtures/tiny-controlnet/diffusion_pytorch_model.safetensors", SDI_PART_CONTROL,
+         SDI_FAMILY_CONTROLNET},
+        {LDM "controlnet.fp16.pth", SDI_PART_CONTROL, SDI_FAMILY_CONTROLNET},
+        {"fixtures/tiny-depth/depth_estimator", SDI_PART_DEPTH, SDI_FAMILY_DEPTH},
+        {"fixtures/tiny-depth/depth_estimator/model.safetensors", SDI_PART_DEPTH,
+         SDI_FAMILY_DEPTH},
     };
     for (size_t i = 0; i < SDI_COUNT(parts); i++) {
         sdi_env env = test_env_new();
@@ -154,7 +161,8 @@ static void test_parts_of_folders_are_opened_alone(void **state)
         test_ok(&env, open_with(&env, test_shared(parts[i].path), NULL, &model));
         assert_int_equal(sdi_model_get_config(model)->family, parts[i].family);
         for (int p = 0; p < SDI_PART_COUNT; p++) {
-            const int vae = parts[i].part >= SDI_PART_VAE_ENCODER && p >= SDI_PART_VAE_ENCODER;
+            const int vae = parts[i].family == SDI_FAMILY_VAE &&
+                            (p == SDI_PART_VAE_ENCODER || p == SDI_PART_VAE_DECODER);
             assert_int_equal(sdi_model_get_config(model)->has[p],
                              vae || p == (int)parts[i].part);
         }
@@ -283,12 +291,7 @@ static void test_what_is_no_model_is_called_by_its_name(void **state)
     } cases[] = {
         {"fixtures", SDIFF_ERROR_UNSUPPORTED, "is not a model"},
         {"fixtures/none", SDIFF_ERROR_IO, "fixtures/none"},
-        {"fixtures/tiny-controlnet", SDIFF_ERROR_UNSUPPORTED, "ControlNet"},
-        {"fixtures/tiny-depth/depth_estimator", SDIFF_ERROR_UNSUPPORTED, "DPT"},
-        {"fixtures/tiny-controlnet/diffusion_pytorch_model.safetensors", SDIFF_ERROR_UNSUPPORTED,
-         "a ControlNet"},
         {"fixtures/rng/torch_cpu_randn.safetensors", SDIFF_ERROR_UNSUPPORTED, "none of the"},
-        {LDM "controlnet.fp16.pth", SDIFF_ERROR_UNSUPPORTED, "a ControlNet"},
         {LDM "ti-diffusers.safetensors", SDIFF_ERROR_UNSUPPORTED, "a textual inversion"},
         {LDM "ti-a1111.safetensors", SDIFF_ERROR_UNSUPPORTED, "a textual inversion"},
         {LDM "ti-original.pt", SDIFF_ERROR_UNSUPPORTED, "a textual inversion"},
@@ -326,7 +329,7 @@ static void test_other_checkpoints_are_called_by_their_names(void **state)
     check_foreign("model.diffusion_model.joint_blocks.0.x", "Stable Diffusion 3");
     check_foreign("lora_unet_down_blocks_0.lora_up.weight", "a LoRA");
     check_foreign("unet.down_blocks.0.attn1.to_q.lora_A.weight", "a LoRA");
-    check_foreign("control_model.input_hint_block.0.weight", "a ControlNet");
+    check_foreign("control_model.input_hint_block.0.weight", "incomplete ControlNet");
     check_foreign("model.layers.0.mlp.weight", "a language model");
     check_foreign("something", "'something'");
 }

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum kind { HEADING, FLAG, TEXT, WHOLE, REAL, BYTES, CHOICE } kind;
+typedef enum kind { HEADING, FLAG, TEXT, WHOLE, REAL, BYTES, CHOICE, LIST } kind;
 
 typedef struct entry {
     const char *name;     // of the long option; HEADING: the line itself
@@ -36,6 +36,22 @@ static const entry entries[] = {
      "pictures, of the seeds N, N+1, … (default 1)"},
     {"from-png", 0, TEXT, AT(from_png), "FILE", 0, 0,
      "the settings that a picture was made with; options beside it come first"},
+    {"pictures to start from (PNG)", 0, HEADING, 0, NULL, 0, 0, NULL},
+    {"init-img", 'i', TEXT, AT(init_img), "FILE", 0, 0,
+     "the picture to change; cut to fit -W and -H (default: its own size)"},
+    {"strength", 0, REAL, AT(strength), "X", 0, 0,
+     "how much: 0 not at all, 1 from scratch (default 0.75, with a mask 1)"},
+    {"mask", 0, TEXT, AT(mask), "FILE", 0, 0,
+     "white where the picture is made anew, black where it stays"},
+    {"mask-blur", 0, REAL, AT(mask_blur), "PIXELS", 0, 0, "softens the mask's edges (default 0)"},
+    {"inpaint-area", 0, CHOICE, AT(inpaint_area), "whole|masked", 0, 0,
+     "masked: works on the marked part alone, enlarged, and pastes it back"},
+    {"mask-padding", 0, WHOLE, AT(mask_padding), "PIXELS", 0, INT32_MAX,
+     "around the marked part (default 32)"},
+    {"raw-decode", 0, FLAG, AT(raw_decode), NULL, 0, 0,
+     "pixels outside of the mask as decoded, not as they were"},
+    {"depth-map", 0, TEXT, AT(depth_map), "FILE", 0, 0,
+     "near is white; for depth-to-image models"},
     {"how to draw", 0, HEADING, 0, NULL, 0, 0, NULL},
     {"steps", 0, WHOLE, AT(steps), "N", INT32_MIN, INT32_MAX, "default 20"},
     {"cfg-scale", 0, REAL, AT(cfg_scale), "X", 0, 0,
@@ -51,12 +67,18 @@ static const entry entries[] = {
      "random numbers as of PyTorch on the CPU or on CUDA"},
     {"clip-skip", 0, WHOLE, AT(clip_skip), "N", INT32_MIN, INT32_MAX,
      "layer of the text encoder: 1 the last, 2 the one before (default: the model's)"},
+    {"emphasis", 0, CHOICE, AT(emphasis), "original|no_norm|interpolate|ignore|none", 0, 0,
+     "what brackets in sentences do: as A1111 (default), as ComfyUI (interpolate), …"},
     {"the model", 0, HEADING, 0, NULL, 0, 0, NULL},
     {"model", 'm', TEXT, AT(model), "PATH", 0, 0,
      "diffusers folder or single file (default: the small one that comes with the program)"},
     {"config", 0, TEXT, AT(config), "FILE", 0, 0,
      "configuration of a single file (flat JSON or LDM yaml)"},
     {"vae", 0, TEXT, AT(vae), "PATH", 0, 0, "a VAE that replaces the model's"},
+    {"lora", 0, LIST, AT(loras), "FILE[:SCALE]", 0, 0,
+     "an adapter of the weights; may be given several times"},
+    {"embedding", 0, LIST, AT(embeddings), "FILE", 0, 0,
+     "a textual inversion, called by its name in sentences; may be given several times"},
     {"vocab", 0, TEXT, AT(vocab), "PATH", 0, 0,
      "folder with vocab.json and merges.txt, or bpe_simple_vocab_16e6.txt.gz"},
     {"prediction", 0, CHOICE, AT(prediction), "model|epsilon|v|sample", 0, 0,
@@ -97,9 +119,11 @@ void settings_init(settings *s)
     s->steps = request.steps;
     s->batch_count = 1;
     s->seed = -1;
+    s->strength = request.strength;
+    s->mask_padding = 32;
 }
 
-/* ---- words of choices --------------------------------------------------------------------------- */
+/* ---- words of choices ------------------------------------------------------------------------ */
 
 static const entry *find_entry(const char *name)
 {
@@ -140,12 +164,20 @@ const char *settings_word(const char *option, int64_t value)
     return word;
 }
 
-/* ---- parsing -------------------------------------------------------------------------------------- */
+/* ---- parsing --------------------------------------------------------------------------------- */
 
 static int refuse(const entry *e, const char *text, const char *needed)
 {
     fail(SDIFF_ERROR_INVALID_ARGUMENT, "--%s %.100s: %s", e->name, text, needed);
     return 0;
+}
+
+static int take_word(const entry *e, const char *text, word_list *list)
+{
+    if (list->count == MAX_LIST)
+        return refuse(e, text, "16 of them are possible");
+    list->words[list->count++] = text;
+    return 1;
 }
 
 static int take_whole(const entry *e, const char *text, int64_t *value)
@@ -182,6 +214,7 @@ static int take(settings *s, const entry *e, const char *text)
     switch (e->kind) {
     case FLAG: *(int64_t *)field = 1; return 1;
     case TEXT: *(const char **)field = text; return 1;
+    case LIST: return take_word(e, text, field);
     case WHOLE: return take_whole(e, text, field);
     case BYTES: return take_bytes(e, text, field);
     case REAL:
@@ -246,7 +279,7 @@ int settings_read(settings *s, int argc, char **argv)
     return 1;
 }
 
-/* ---- help ---------------------------------------------------------------------------------------------- */
+/* ---- help ------------------------------------------------------------------------------------ */
 
 void settings_print_help(FILE *file)
 {

@@ -6,15 +6,15 @@
  *     Negative prompt: what is not wanted
  *     Steps: 20, Sampler: DPM++ 2M Karras, CFG scale: 7, Seed: 42, Size: 512x512, Model: "a, b", …
  *
- * A value with a comma, a colon or a line break is a JSON string. Settings that A1111 has no word for
- * (Sampler id, Spacing …) are added behind its own; readers skip keys that they do not know.
+ * A value with a comma, a colon or a line break is a JSON string. Settings that A1111 has no word
+ * for (Sampler id, Spacing …) are added behind its own; readers skip keys that they do not know.
  */
 #include "demo.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- writing ------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void put_quoted(FILE *out, const char *text)
 {
@@ -94,6 +94,10 @@ char *parameters_write(const settings *s, int64_t seed, int width, int height, c
     put_real(out, "CFG scale", s->cfg_scale);
     fprintf(out, ", Seed: %lld, Size: %dx%d", (long long)seed, width, height);
     put_model(out, s, model);
+    if (s->init_img)
+        put_real(out, "Denoising strength", inputs_strength(s));
+    if (s->mask)
+        put_real(out, "Mask blur", s->mask_blur);
     if (s->clip_skip)
         fprintf(out, ", Clip skip: %lld", (long long)s->clip_skip);
     if (s->eta >= 0)
@@ -110,7 +114,7 @@ char *parameters_write(const settings *s, int64_t seed, int width, int height, c
     return NULL;
 }
 
-/* ---- reading --------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 typedef struct reader {
     settings *s;
@@ -226,6 +230,10 @@ static int take(reader *r, const char *key, char *value)
         return take_whole(key, value, INT32_MIN, INT32_MAX, &s->clip_skip);
     if (is(key, "Eta") || is(key, "Eta DDIM"))
         return take_real(key, value, &s->eta);
+    if (is(key, "Denoising strength"))
+        return take_real(key, value, &s->strength);
+    if (is(key, "Mask blur"))
+        return take_real(key, value, &s->mask_blur);
     if (is(key, "CFG rescale"))
         return take_real(key, value, &s->cfg_rescale);
     if (is(key, "Spacing") || is(key, "Prediction") || is(key, "Compute"))

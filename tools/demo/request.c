@@ -30,7 +30,7 @@ static double seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* ---- interruption ---------------------------------------------------------------------------------- */
+/* ---- interruption ---------------------------------------------------------------------------- */
 
 /* The first Ctrl-C asks the pipeline to stop, the second one finds the default action again. */
 static sdiff_pipeline *volatile running;
@@ -51,7 +51,7 @@ static void watch_interrupts(sdiff_pipeline *pipeline)
     sigaction(SIGTERM, &action, NULL);
 }
 
-/* ---- settings ---------------------------------------------------------------------------------------- */
+/* ---- settings -------------------------------------------------------------------------------- */
 
 static int recall(demo *d, settings *s)
 {
@@ -94,7 +94,7 @@ int demo_read_settings(demo *d, int argc, char **argv)
     return settings_read(s, argc, argv) ? 0 : EXIT_USAGE; // options come before the picture's
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------ */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static void log_line(void *user, int32_t level, const char *message)
 {
@@ -152,7 +152,7 @@ static int open_model(demo *d)
         progress_line(&d->progress, "%s\nloaded in %.2f s, %d threads, kernels %s",
                       sdiff_model_summary(d->model), seconds() - start,
                       sdiff_context_threads(d->context), sdiff_context_kernels(d->context));
-    return 0;
+    return adapters_add(d);
 }
 
 static int check_outputs(const settings *s)
@@ -182,15 +182,20 @@ int demo_open(demo *d)
         return fail(SDIFF_ERROR_INVALID_ARGUMENT,
                     "what is to be drawn? For example: sd-demo \"a green apple\"");
     progress_init(&d->progress, s);
+    if (d->recalled && s->strength >= 0 && !s->init_img && !s->quiet)
+        progress_line(&d->progress, "sd-demo: warning: the picture was made from another one, which "
+                                    "--init-img can name");
     int code = check_outputs(s);
     if (!code && s->seed < 0 && (s->seed == -1 || !d->recalled))
         code = draw_seed(&s->seed);
     if (!code)
         code = open_context(d);
-    return code ? code : open_model(d);
+    if (!code)
+        code = open_model(d);
+    return code ? code : inputs_read(d);
 }
 
-/* ---- drawing ----------------------------------------------------------------------------------------- */
+/* ---- drawing --------------------------------------------------------------------------------- */
 
 static int on_step(void *user, const sdiff_step *step)
 {
@@ -212,12 +217,14 @@ static void fill_request(const demo *d, int64_t seed, sdiff_generate_params *req
     request->cfg_rescale = s->cfg_rescale;
     request->eta = s->eta;
     request->seed = seed;
-    request->width = (int32_t)(s->width ? s->width : sdiff_model_default_size(d->model));
-    request->height = (int32_t)(s->height ? s->height : sdiff_model_default_size(d->model));
+    request->width = (int32_t)s->width;
+    request->height = (int32_t)s->height;
     request->steps = (int32_t)s->steps;
     request->rng = (int32_t)s->rng;
     request->spacing = (int32_t)s->spacing;
     request->clip_skip = (int32_t)s->clip_skip;
+    request->emphasis = (int32_t)s->emphasis;
+    inputs_fill(d, request);
 }
 
 static int save(demo *d, sdiff_image *picture, int64_t seed, const char *path)
@@ -239,13 +246,15 @@ static int save(demo *d, sdiff_image *picture, int64_t seed, const char *path)
 
 static int finish_picture(demo *d, int64_t index, int64_t seed, double elapsed)
 {
-    sdiff_image *picture = sdiff_pipeline_image(d->pipeline, 0);
+    sdiff_image *made = sdiff_pipeline_image(d->pipeline, 0), *picture = NULL;
     char *path = numbered_path(d->settings.output, index + 1, d->settings.batch_count);
-    int code = picture && path ? save(d, picture, seed, path)
-                               : complain("sd-demo", SDIFF_ERROR_NO_MEMORY,
-                                          sdiff_pipeline_error(d->pipeline));
+    int code = made && path ? inputs_finish(d, made, &picture)
+                            : complain("sd-demo", SDIFF_ERROR_NO_MEMORY,
+                                       sdiff_pipeline_error(d->pipeline));
     if (!code)
-        code = filmstrip_finish(&d->film, picture);
+        code = save(d, picture, seed, path);
+    if (!code)
+        code = filmstrip_finish(&d->film, made);
     if (!code && !d->settings.quiet)
         printf("%s  seed %lld, %.1f s\n", path, (long long)seed, elapsed);
     free(path);
@@ -308,6 +317,7 @@ int demo_draw(demo *d)
 void demo_close(demo *d)
 {
     running = NULL;
+    inputs_drop(&d->inputs);
     sdiff_pipeline_free(d->pipeline);
     sdiff_model_free(d->model);
     sdiff_image_free(d->recalled);

@@ -26,13 +26,14 @@ static const char usage[] =
     "  unet        in sample, timestep, context [, down_residual.N, mid_residual]; out out\n"
     "  vae-encode  in image [b,3,h,w] in [-1,1]; out mean, logvar\n"
     "  vae-decode  in z, divided by the scaling factor; out image\n"
+    "  depth       in pixel_values [b,3,h,w], (x - 0.5) / 0.5 of pixels in [0,1]; out depth\n"
     "  convert     format=ldm|diffusers dtype=keep|fp32|fp16|bf16 schedule=0|1: writes the\n"
     "              model, LoRAs merged, to --out (a file, or a folder)\n"
     "  randn       seed=S n=N rng=torch|philox; out noise\n"
     "  txt2img     prompt= negative= steps= cfg= sampler= schedule= eta= spacing= rescale=\n"
     "              clip_skip= seed= final=zero|sigma_min emphasis=none|original|no_norm|\n"
-    "              interpolate|ignore; in noise [b,c,h,w], noise.N (draws of the sampler; without\n"
-    "              noise the start is noise.0); out latents.N, latents, image\n"
+    "              interpolate|ignore class=N decode=0|1; in noise [b,c,h,w], noise.N (draws of\n"
+    "              the sampler; without noise the start is noise.0); out latents.N, latents, image\n"
     "  img2img     the same and strength= encode=sample|mode from_image=0|1 (at strength 1);\n"
     "              in image [1,3,h,w] in [0,1], noise.N (all draws: of the encoder, added, of\n"
     "              the sampler)\n"
@@ -255,6 +256,7 @@ static const struct {
     {"unet", probe_component, 1, 1},
     {"vae-encode", probe_component, 1, 1},
     {"vae-decode", probe_component, 1, 1},
+    {"depth", probe_component, 1, 1},
     {"txt2img", probe_generate, 0, 1},
     {"img2img", probe_generate, 1, 1},
     {"inpaint", probe_generate, 1, 1},
