@@ -75,9 +75,11 @@ static void set_shape(sdi_save_tensor *t, const sdi_naming *naming, const sdi_pa
     for (int32_t i = 0; i < 4; i++)
         t->shape[i] = i < p->rank ? p->shape[i] : 1;
     t->shape[0] *= alias->pieces;
-    if (original && attention && naming->part != SDI_PART_UNET)
+    if (original && attention &&
+        (naming->part == SDI_PART_VAE_ENCODER || naming->part == SDI_PART_VAE_DECODER))
         t->rank = 4;
-    else if (original && attention && naming->unet->self_attention_only)
+    else if (original && attention && naming->part == SDI_PART_UNET &&
+             naming->unet->self_attention_only)
         t->rank = 3;
 }
 

@@ -114,6 +114,8 @@ static sdiff_status add_parts(ldm *l)
     SDI_TRY(add_part(l, SDI_PART_VAE_DECODER, SDI_LAYOUT_LDM, vae));
     SDI_TRY(add_part(l, SDI_PART_DEPTH, SDI_LAYOUT_LDM, "depth_model.model."));
     SDI_TRY(add_part(l, SDI_PART_CONTROL, SDI_LAYOUT_LDM, "control_model."));
+    SDI_TRY(add_part(l, SDI_PART_TAESD_ENCODER, SDI_LAYOUT_LDM, "taesd_encoder."));
+    SDI_TRY(add_part(l, SDI_PART_TAESD_DECODER, SDI_LAYOUT_LDM, "taesd_decoder."));
     if (!m->parts[SDI_PART_TEXT].declared)
         return SDIFF_OK;
     if (open)

@@ -6,9 +6,11 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "pipeline/budget.h"
 #include "pipeline/mask.h"
 #include "pipeline/progress.h"
 #include "pipeline/start.h"
+#include "pipeline/tiling.h"
 
 #include <math.h>
 #include <string.h>
@@ -29,6 +31,8 @@ typedef struct generation {
     sdi_denoiser denoiser;
     sdi_start start;
     sdi_plan *decoder;
+    int32_t evaluations; // of the U-Net for one picture
+    sdi_budget budget;
     sdi_text_request text;
     sdi_conditioning conditioning;
     sdi_progress progress;
@@ -57,6 +61,22 @@ static sdiff_status read_prompts(generation *g)
     return sdi_conditioning_read(&g->conditioning, g->session, &g->text);
 }
 
+/* How many evaluations one picture takes, and the sampler's memory; also refuses impossible sampler
+ * parameters early. */
+static sdiff_status count_evaluations(generation *g)
+{
+    const sdi_env *env = &g->session->env;
+    const uint64_t before = sdi_mem_used(env->mem);
+    sdi_noise noise;
+    sdi_noise_init(&noise, env, g->request, 0);
+    sdi_sampler *sampler = NULL;
+    SDI_TRY(sdi_denoiser_sampler(&g->denoiser, &noise, &sampler));
+    g->evaluations = sdi_sampler_evaluations(sampler);
+    g->budget.sampler = sdi_mem_used(env->mem) - before;
+    sdi_sampler_free(env, sampler);
+    return SDIFF_OK;
+}
+
 static sdiff_status plan(generation *g)
 {
     const sdiff_generate_params *r = g->request;
@@ -66,20 +86,22 @@ static sdiff_status plan(generation *g)
     SDI_TRY(sdi_denoiser_init(&g->denoiser, g->session, r, &g->schedule,
                               has_text(g) ? &g->conditioning : NULL, r->height / scale,
                               r->width / scale, 0));
+    g->session->tile = r->tile / scale;
     SDI_TRY(sdi_start_plan(&g->start, &g->denoiser));
+    SDI_TRY(count_evaluations(g));
     if (g->config->has[SDI_PART_VAE_DECODER] && !r->no_decode)
-        SDI_TRY(sdi_vae_plan(g->session, SDI_NET_VAE_DECODER, 1, g->denoiser.h, g->denoiser.w,
-                             &g->decoder));
-    return SDIFF_OK;
+        g->budget.decoder = &g->decoder;
+    return sdi_budget_fit(&g->budget);
 }
 
-static double total_work(const generation *g, int32_t evaluations)
+static double total_work(const generation *g)
 {
-    const sdi_plan *unet = g->denoiser.unet;
-    double each = sdi_plan_flops(unet, NN_EACH) * evaluations;
+    const sdi_denoiser *d = &g->denoiser;
+    double each = sdi_denoiser_work(d, g->evaluations);
     if (g->decoder)
-        each += sdi_plan_flops(g->decoder, NN_EACH);
-    double once = sdi_plan_flops(unet, NN_ONCE) + sdi_start_work(&g->start);
+        each += sdi_plan_flops(g->decoder, NN_EACH) *
+                (double)sdi_tile_count(g->session, d->h, d->w);
+    double once = sdi_start_work(&g->start);
     if (has_text(g))
         once += sdi_conditioning_work(&g->conditioning);
     return once + each * g->request->batch_count;
@@ -138,9 +160,7 @@ static sdiff_status run_decoder(const generation *g, float *out)
     float *z = d->output; // no longer needed
     for (size_t i = 0; i < (size_t)sdi_denoiser_count(d); i++)
         z[i] = (float)(d->latents[i] / vae->scaling_factor + vae->shift_factor);
-    SDI_TRY(sdi_plan_set(&g->session->env, g->decoder, "z", z));
-    SDI_TRY(sdi_session_run(g->session, g->decoder, NN_EACH));
-    return sdi_session_get(g->session, g->decoder, "image", out);
+    return sdi_vae_decode(g->session, z, 1, d->h, d->w, out);
 }
 
 static sdiff_status decode(const generation *g, int32_t image)
@@ -181,34 +201,19 @@ static sdiff_status make_picture(generation *g, int32_t image)
     return decode(g, image);
 }
 
-/* How many evaluations one picture takes; also refuses impossible sampler parameters early. */
-static sdiff_status count_evaluations(generation *g, int32_t *evaluations)
-{
-    sdi_noise noise;
-    sdi_noise_init(&noise, &g->session->env, g->request, 0);
-    sdi_sampler *sampler = NULL;
-    SDI_TRY(sdi_denoiser_sampler(&g->denoiser, &noise, &sampler));
-    *evaluations = sdi_sampler_evaluations(sampler);
-    sdi_sampler_free(&g->session->env, sampler);
-    return SDIFF_OK;
-}
-
 static sdiff_status run(generation *g)
 {
-    int32_t evaluations = 0;
     SDI_TRY(plan(g));
-    SDI_TRY(count_evaluations(g, &evaluations));
-    SDI_TRY(sdi_session_reserve(g->session));
+    SDI_TRY(sdi_budget_reserve(&g->budget));
     SDI_TRY(sdi_denoiser_allocate(&g->denoiser));
     SDI_TRY(allocate_results(g));
     sdi_progress_init(&g->progress, g->request->on_progress, g->request->progress_user,
-                      total_work(g, evaluations));
+                      total_work(g));
     g->denoiser.progress = &g->progress;
     g->session->work = sdi_progress_work;
     g->session->work_user = &g->progress;
-    sdi_info(&g->session->env, "%llu bytes of working memory, %.0f GFLOP a step",
-             (unsigned long long)sdi_session_bytes(g->session),
-             sdi_plan_flops(g->denoiser.unet, NN_EACH) * 1e-9);
+    sdi_info(&g->session->env, "%.0f GFLOP a step",
+             sdi_plan_flops(g->denoiser.unet, NN_EACH) * g->denoiser.rows / g->denoiser.batch * 1e-9);
     if (has_text(g))
         SDI_TRY(sdi_conditioning_encode(&g->conditioning, &g->text));
     SDI_TRY(sdi_start_prepare(&g->start));
@@ -227,6 +232,7 @@ static void generation_init(generation *g, sdi_session *session,
     g->session = session;
     g->request = request;
     g->config = sdi_model_get_config(session->model);
+    g->budget = (sdi_budget){.session = session, .denoiser = &g->denoiser, .start = &g->start};
     g->schedule = g->config->schedule;
     if (request->spacing != SDIFF_SPACING_MODEL)
         g->schedule.spacing = (sdi_spacing)(request->spacing - SDIFF_SPACING_LEADING);
@@ -240,10 +246,7 @@ sdiff_status sdi_generate_memory(sdi_session *session, const sdiff_generate_para
     const sdiff_status status = plan(&g);
     sdi_conditioning_free(&g.conditioning);
     SDI_TRY(status);
-    const uint64_t copies = request->image ? 2 : 0; // of the given one, while it is encoded
-    const uint64_t pictures = 3 * (uint64_t)request->height * (uint64_t)request->width *
-                              ((uint64_t)request->batch_count + copies);
-    *bytes = sdi_session_bytes(session) + pictures * sizeof(float);
+    *bytes = sdi_budget_bytes(&g.budget);
     return SDIFF_OK;
 }
 
@@ -258,6 +261,8 @@ sdiff_status sdi_generate(sdi_session *session, const sdiff_generate_params *req
     sdi_conditioning_free(&g.conditioning);
     sdi_start_free(&g.start); // refers to the denoiser
     sdi_denoiser_free(&g.denoiser);
+    if (sdi_mem_limit(session->env.mem)) // others need it
+        sdi_session_release(session);
     if (status != SDIFF_OK)
         sdi_pictures_free(&session->env, out);
     return status;

@@ -5,6 +5,7 @@
 #include "pipeline/depth.h"
 #include "pipeline/generate.h"
 #include "pipeline/mask.h"
+#include "pipeline/tiling.h"
 #include "pipeline/vae_code.h"
 
 #include <math.h>
@@ -123,6 +124,15 @@ static sdiff_status check_inputs(const sdi_session *s, sdiff_generate_params *r)
     return SDIFF_OK;
 }
 
+static sdiff_status check_tile(const sdi_session *s, int32_t tile, int32_t scale)
+{
+    if (!tile)
+        return SDIFF_OK;
+    if (!within(tile, SDI_SMALLEST_TILE * scale, MAX_SIDE))
+        return refuse(s, "side of tiles", tile, SDI_SMALLEST_TILE * scale, MAX_SIDE);
+    return check_side(s, "side of tiles", tile, scale);
+}
+
 sdiff_status sdi_request_check(const sdi_session *s, sdiff_generate_params *r)
 {
     const sdi_model_config *config = sdi_model_get_config(s->model);
@@ -155,5 +165,6 @@ sdiff_status sdi_request_check(const sdi_session *s, sdiff_generate_params *r)
         return refuse(s, "class label", r->class_label, 0, config->unet.class_embeddings - 1);
     if (config->unet.cross_attention_dim && !within(r->clip_skip, 0, config->clip.layers))
         return refuse(s, "clip skip", r->clip_skip, 0, config->clip.layers);
+    SDI_TRY(check_tile(s, r->tile, scale));
     return check_inputs(s, r);
 }

@@ -8,6 +8,7 @@
 #include "pipeline/depth.h"
 #include "pipeline/depth_estimate.h"
 #include "pipeline/mask.h"
+#include "pipeline/tiling.h"
 
 #include <string.h>
 
@@ -70,11 +71,14 @@ sdiff_status sdi_start_plan(sdi_start *s, sdi_denoiser *denoiser)
 double sdi_start_work(const sdi_start *s)
 {
     const int32_t runs = needs_picture(s) + needs_masked(s);
-    const double encoding = s->encoder ? runs * sdi_plan_flops(s->encoder, NN_EACH) : 0;
-    if (!s->estimator)
-        return encoding;
-    return encoding + sdi_plan_flops(s->estimator, NN_ONCE) +
-           sdi_plan_flops(s->estimator, NN_EACH);
+    const sdi_denoiser *d = s->denoiser;
+    double work = 0;
+    if (s->encoder)
+        work += runs * sdi_plan_flops(s->encoder, NN_EACH) *
+                (double)sdi_tile_count(d->session, d->h, d->w);
+    if (s->estimator)
+        work += sdi_plan_flops(s->estimator, NN_ONCE) + sdi_plan_flops(s->estimator, NN_EACH);
+    return work;
 }
 
 void sdi_start_free(sdi_start *s)

@@ -5,6 +5,7 @@
 #include "pipeline/vae_code.h"
 
 #include "base/memory.h"
+#include "pipeline/tiling.h"
 
 #include <math.h>
 #include <string.h>
@@ -24,11 +25,45 @@ sdiff_status sdi_vae_plan(sdi_session *session, sdi_network network, int64_t b, 
 {
     sdi_vae_args args;
     memset(&args, 0, sizeof args);
+    const int64_t scale =
+        network == SDI_NET_VAE_ENCODER ? sdi_latent_scale(sdi_model_get_config(session->model)) : 1;
+    const int tiled = sdi_is_tiled(session, h / scale, w / scale);
     args.config = &sdi_model_get_config(session->model)->vae;
-    args.b = b;
-    args.h = h;
-    args.w = w;
+    args.b = tiled ? 1 : b;
+    args.h = tiled ? SDI_MIN(h, session->tile * scale) : h;
+    args.w = tiled ? SDI_MIN(w, session->tile * scale) : w;
     return sdi_session_plan(session, network, &args, sizeof args, out);
+}
+
+sdiff_status sdi_vae_fit(sdi_session *session, sdi_network network, int64_t b, int64_t h, int64_t w,
+                         uint64_t budget, sdi_plan **out)
+{
+    const int64_t scale =
+        network == SDI_NET_VAE_ENCODER ? sdi_latent_scale(sdi_model_get_config(session->model)) : 1;
+    for (;;) {
+        SDI_TRY(sdi_vae_plan(session, network, b, h, w, out));
+        const uint64_t needed =
+            sdi_plan_arena_bytes(*out) + sdi_tiling_bytes(session, h / scale, w / scale);
+        const int32_t next = sdi_next_tile(session, h / scale, w / scale);
+        if (needed <= budget || !next)
+            return SDIFF_OK;
+        session->tile = next;
+    }
+}
+
+/* The pictures one by one, each in tiles. */
+static sdiff_status run_tiled(sdi_session *session, sdi_network network, sdi_plan *plan, int64_t b,
+                              int64_t h, int64_t w, const float *in, float *out)
+{
+    const sdi_model_config *config = sdi_model_get_config(session->model);
+    const int64_t scale = sdi_latent_scale(config), z = config->vae.latent_channels;
+    const int64_t pixels = config->vae.image_channels * h * w * scale * scale;
+    const int64_t latents = h * w * (network == SDI_NET_VAE_DECODER || config->vae.codebook ? z : 2 * z);
+    const int decode = network == SDI_NET_VAE_DECODER;
+    for (int64_t i = 0; i < b; i++)
+        SDI_TRY(sdi_tiled_run(session, network, plan, h, w, in + i * (decode ? latents : pixels),
+                              out + i * (decode ? pixels : latents)));
+    return SDIFF_OK;
 }
 
 /* One network on one input. */
@@ -36,8 +71,12 @@ static sdiff_status run(sdi_session *session, sdi_network network, int64_t b, in
                         const char *input, const float *values, const char *output, float *out)
 {
     sdi_plan *plan = NULL;
+    const int64_t scale =
+        network == SDI_NET_VAE_ENCODER ? sdi_latent_scale(sdi_model_get_config(session->model)) : 1;
     SDI_TRY(sdi_vae_plan(session, network, b, h, w, &plan));
     SDI_TRY(sdi_session_reserve(session));
+    if (sdi_is_tiled(session, h / scale, w / scale))
+        return run_tiled(session, network, plan, b, h / scale, w / scale, values, out);
     SDI_TRY(sdi_plan_set(&session->env, plan, input, values));
     SDI_TRY(sdi_session_run(session, plan, NN_EACH));
     return sdi_session_get(session, plan, output, out);

@@ -9,6 +9,13 @@
 
 #include <stdio.h>
 
+/* The values of an option that may be given several times. */
+enum { MAX_LIST = 16 };
+typedef struct word_list {
+    const char *words[MAX_LIST];
+    int count;
+} word_list;
+
 /* What the user asked for: one field an option, filled by the table of options.c. */
 typedef struct settings {
     const char *model, *config, *vae, *vocab;
@@ -24,7 +31,9 @@ typedef struct settings {
     int64_t width, height; // 0: the model's
     int64_t steps, batch_count, threads, clip_skip;
     int64_t rng, spacing, compute, prediction, ema; // indices of the public enums
-    int64_t memory_limit;                           // bytes, 0: none
+    int64_t emphasis;
+    word_list loras, embeddings;
+    int64_t memory_limit; // bytes, 0: none
     int64_t list_samplers, verbose, quiet, version, help;
 } settings;
 
@@ -68,6 +77,12 @@ char *numbered_path(const char *path, int64_t number, int64_t count);
 char *model_name(const char *path);
 /* Whether a file can be put there, told before work is done for it. Returns an exit code. */
 int check_output(const char *path);
+
+/* ---- adapters.c ------------------------------------------------------------------------------ */
+
+struct demo;
+/* Adds what --lora and --embedding name to the model. Returns an exit code. */
+int adapters_add(struct demo *d);
 
 /* ---- progress.c ---------------------------------------------------------------------------- */
 

@@ -152,7 +152,7 @@ static int open_model(demo *d)
         progress_line(&d->progress, "%s\nloaded in %.2f s, %d threads, kernels %s",
                       sdiff_model_summary(d->model), seconds() - start,
                       sdiff_context_threads(d->context), sdiff_context_kernels(d->context));
-    return 0;
+    return adapters_add(d);
 }
 
 static int check_outputs(const settings *s)
@@ -223,6 +223,7 @@ static void fill_request(const demo *d, int64_t seed, sdiff_generate_params *req
     request->rng = (int32_t)s->rng;
     request->spacing = (int32_t)s->spacing;
     request->clip_skip = (int32_t)s->clip_skip;
+    request->emphasis = (int32_t)s->emphasis;
     inputs_fill(d, request);
 }
 
