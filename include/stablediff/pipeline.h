@@ -155,6 +155,7 @@ typedef struct sdiff_generate_params {
                                       latent scale, 8 latents or more (the result differs a little
                                       from the whole picture's); 0 (default): only where the memory
                                       limit asks for it */
+    int32_t reserved;            /**< 0 */
 } sdiff_generate_params;
 
 /** Writes the defaults; see sdiff_context_params_init(). @since 1.0 */

@@ -129,9 +129,11 @@ static sdiff_status check_least(const sdi_loader *l, int64_t h, int64_t w, uint6
                     (unsigned long long)limit);
 }
 
-/* From the part that is read in every step to those read once, or not at all, for a picture. */
-static const sdi_part by_use[] = {SDI_PART_UNET, SDI_PART_VAE_DECODER, SDI_PART_TEXT,
-                                  SDI_PART_VAE_ENCODER};
+/* From the part that is read in every step to those read once, or not at all, for a picture. What
+ * comes in a file of its own leaves the room to the model that it serves. */
+static const sdi_part by_use[] = {SDI_PART_UNET,          SDI_PART_VAE_DECODER,
+                                  SDI_PART_TEXT,          SDI_PART_VAE_ENCODER,
+                                  SDI_PART_TAESD_DECODER, SDI_PART_TAESD_ENCODER};
 
 static void keep_what_fits(const sdi_loader *l, uint64_t room)
 {

@@ -55,8 +55,8 @@ struct nn_op {
     int32_t weight;               // of LINEAR and CONV: the (first) parameter of the matrix, -1: none
     int32_t param[2];             // bias or (weight, bias) of norms, table of EMBED; -1: none
     double flops;
-    size_t scratch;      // with room for the matrix behind it, if that is streamed
-    size_t pack_bytes;   // of a streamed matrix, 0: resident
+    size_t scratch;
+    size_t pack_bytes;   // of a streamed matrix, which lies behind the scratch; 0: resident
     uint64_t scratch_offset;
     uint64_t cache_offset; // of a streamed matrix that is kept between runs, NN_NOT_CACHED: none
     int32_t cached;        // it is there
@@ -103,6 +103,7 @@ struct sdi_plan {
     char *cache; // of streamed matrices
     uint64_t own_bytes, arena_bytes;
     double flops[2]; // by nn_when
+    double pack_seconds; // spent on streamed matrices
 };
 
 struct sdi_nn {

@@ -118,8 +118,9 @@ static sdiff_status lay_out_runs(const sdi_env *env, sdi_plan *plan, nn_when whe
         }
         for (int32_t i = 0; i < plan->op_count; i++) {
             nn_op *op = &plan->ops[i];
-            if (op->when == when && op->scratch)
-                blocks[count++] = (block){.size = aligned(op->scratch), .first = i, .last = i,
+            const uint64_t scratch = aligned(op->scratch) + aligned(op->pack_bytes);
+            if (op->when == when && scratch)
+                blocks[count++] = (block){.size = scratch, .first = i, .last = i,
                                           .result = &op->scratch_offset};
         }
         plan->arena_bytes = SDI_MAX(plan->arena_bytes, place_well(blocks, count, busy));

@@ -35,6 +35,7 @@ uint64_t sdi_plan_streamed_bytes(const sdi_plan *plan);
 void sdi_plan_set_cache(sdi_plan *plan, void *memory, uint64_t bytes);
 void sdi_plan_spoil_cache(sdi_plan *plan, uint64_t bytes);
 uint64_t sdi_plan_bytes(const sdi_plan *plan); // of the plan itself, its own bytes included
+double sdi_plan_pack_seconds(const sdi_plan *plan); // that all runs so far spent on those matrices
 double sdi_plan_flops(const sdi_plan *plan, nn_when when);
 int32_t sdi_plan_operations(const sdi_plan *plan);
 

@@ -4,6 +4,7 @@
  */
 #include "nn/builder.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <math.h>
@@ -129,6 +130,11 @@ static size_t kernel_scratch(const sdi_plan *plan, const nn_op *op)
 
 enum { PACK_ALIGN = 64 };
 
+static uint64_t aligned(uint64_t bytes)
+{
+    return (bytes + PACK_ALIGN - 1) / PACK_ALIGN * PACK_ALIGN;
+}
+
 void nn_op_scratch(const sdi_plan *plan, nn_op *op)
 {
     op->cache_offset = NN_NOT_CACHED;
@@ -136,21 +142,23 @@ void nn_op_scratch(const sdi_plan *plan, nn_op *op)
     if (op->weight < 0 || matrix_of(plan, op)->data || !plan->weights->streamed)
         return;
     op->pack_bytes = plan->weights->kernels.pack_bytes(matrix_of(plan, op));
-    op->scratch = (op->scratch + PACK_ALIGN - 1) / PACK_ALIGN * PACK_ALIGN + op->pack_bytes;
 }
 
 /* A streamed matrix is packed behind the kernel's scratch, unless the plan has kept it. */
-static sdi_packed packed_now(const sdi_plan *plan, nn_op *op, const sdi_exec *exec)
+static sdi_packed packed_now(sdi_plan *plan, nn_op *op, const sdi_exec *exec)
 {
     sdi_packed packed = *matrix_of(plan, op);
     if (!op->pack_bytes || packed.data)
         return packed;
     if (op->cache_offset == NN_NOT_CACHED)
-        packed.data = (char *)exec->scratch + (op->scratch - op->pack_bytes);
+        packed.data = (char *)exec->scratch + aligned(op->scratch);
     else
         packed.data = plan->cache + op->cache_offset;
-    if (!op->cached)
-        sdi_weights_pack(exec, plan->weights, op->weight, &packed);
+    if (op->cached)
+        return packed;
+    const double start = sdi_clock_seconds();
+    sdi_weights_pack(exec, plan->weights, op->weight, &packed);
+    plan->pack_seconds += sdi_clock_seconds() - start;
     op->cached = op->cache_offset != NN_NOT_CACHED;
     return packed;
 }
@@ -229,7 +237,7 @@ static void call(const sdi_plan *plan, const nn_op *op, const sdi_exec *exec, vo
     op->u.call.fn(exec, op, data);
 }
 
-static void execute(const sdi_plan *plan, nn_op *op, const sdi_run *run)
+static void execute(sdi_plan *plan, nn_op *op, const sdi_run *run)
 {
     const sdi_kernels *k = &plan->weights->kernels;
     void *arena = run->arena;
@@ -294,11 +302,6 @@ sdiff_status sdi_plan_run(const sdi_env *env, sdi_plan *plan, nn_when when, cons
 
 /* ---- the cache ------------------------------------------------------------------------------------ */
 
-static uint64_t aligned(uint64_t bytes)
-{
-    return (bytes + PACK_ALIGN - 1) / PACK_ALIGN * PACK_ALIGN;
-}
-
 uint64_t sdi_plan_streamed_bytes(const sdi_plan *plan)
 {
     uint64_t sum = 0;
@@ -307,9 +310,15 @@ uint64_t sdi_plan_streamed_bytes(const sdi_plan *plan)
     return sum;
 }
 
+double sdi_plan_pack_seconds(const sdi_plan *plan)
+{
+    return plan->pack_seconds;
+}
+
 void sdi_plan_set_cache(sdi_plan *plan, void *memory, uint64_t bytes)
 {
     plan->cache = memory;
+    bytes = bytes / PACK_ALIGN * PACK_ALIGN;
     for (int32_t i = 0; i < plan->op_count; i++) {
         nn_op *op = &plan->ops[i];
         op->cached = 0;

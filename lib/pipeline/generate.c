@@ -4,6 +4,7 @@
  */
 #include "pipeline/generate.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "pipeline/budget.h"
@@ -250,17 +251,31 @@ sdiff_status sdi_generate_memory(sdi_session *session, const sdiff_generate_para
     return SDIFF_OK;
 }
 
+/* What a memory limit cost. */
+static void tell_slowdown(const generation *g, double seconds)
+{
+    const double packing = sdi_session_pack_seconds(g->session);
+    if (packing > 0.01 * seconds)
+        sdi_warn(&g->session->env,
+                 "the memory limit made this %.1f times slower: %.1f of %.1f s went into packing "
+                 "weights anew",
+                 seconds / SDI_MAX(seconds - packing, 1e-3), packing, seconds);
+}
+
 sdiff_status sdi_generate(sdi_session *session, const sdiff_generate_params *request,
                           sdi_pictures *out)
 {
     generation g;
     generation_init(&g, session, request);
     g.out = out;
+    const double start = sdi_clock_seconds();
     const sdiff_status status = run(&g);
     session->work = NULL;
     sdi_conditioning_free(&g.conditioning);
     sdi_start_free(&g.start); // refers to the denoiser
     sdi_denoiser_free(&g.denoiser);
+    if (status == SDIFF_OK)
+        tell_slowdown(&g, sdi_clock_seconds() - start);
     if (sdi_mem_limit(session->env.mem)) // others need it
         sdi_session_release(session);
     if (status != SDIFF_OK)

@@ -49,6 +49,14 @@ void sdi_session_free(sdi_session *session)
     session->model = NULL;
 }
 
+static void drop_plan(sdi_session *session, sdi_slot *slot)
+{
+    if (session->cached == slot->plan)
+        session->cached = NULL;
+    sdi_plan_free(&session->env, slot->plan);
+    slot->plan = NULL;
+}
+
 sdiff_status sdi_session_add(sdi_session *session, sdi_model *model, sdi_part part,
                              sdi_network *network)
 {
@@ -68,7 +76,7 @@ sdiff_status sdi_session_add(sdi_session *session, sdi_model *model, sdi_part pa
 void sdi_session_remove(sdi_session *session, sdi_network network)
 {
     sdi_slot *slot = &session->slots[network];
-    sdi_session_drop_plan(session, network);
+    drop_plan(session, slot);
     sdi_model_unref(slot->model);
     memset(slot, 0, sizeof *slot);
 }
@@ -90,7 +98,7 @@ sdiff_status sdi_session_plan(sdi_session *session, sdi_network network, const v
                         sdi_model_name(model), sdi_part_name(part));
     const int version = atomic_load(&weights->version);
     if (!slot->plan || slot->version != version || memcmp(slot->args, key, sizeof key) != 0) {
-        sdi_session_drop_plan(session, network);
+        drop_plan(session, slot);
         SDI_TRY(sdi_plan_new(&session->env, weights, builders[part], args,
                              sdi_pool_size(session->pool), &slot->plan));
         memcpy(slot->args, key, sizeof key);
@@ -98,14 +106,6 @@ sdiff_status sdi_session_plan(sdi_session *session, sdi_network network, const v
     }
     *out = slot->plan;
     return SDIFF_OK;
-}
-
-void sdi_session_drop_plan(sdi_session *session, sdi_network network)
-{
-    if (session->cached == session->slots[network].plan)
-        session->cached = NULL;
-    sdi_plan_free(&session->env, session->slots[network].plan);
-    session->slots[network].plan = NULL;
 }
 
 /* ---- memory --------------------------------------------------------------------------------------- */
@@ -128,7 +128,16 @@ uint64_t sdi_session_plan_bytes(const sdi_session *session)
     return bytes;
 }
 
-void sdi_session_release(sdi_session *session)
+double sdi_session_pack_seconds(const sdi_session *session)
+{
+    double seconds = 0;
+    for (int i = 0; i < SDI_MAX_SLOTS; i++)
+        if (session->slots[i].plan)
+            seconds += sdi_plan_pack_seconds(session->slots[i].plan);
+    return seconds;
+}
+
+static void free_arena(sdi_session *session)
 {
     if (session->cached)
         sdi_plan_set_cache(session->cached, NULL, 0);
@@ -138,11 +147,18 @@ void sdi_session_release(sdi_session *session)
     session->arena_bytes = 0;
 }
 
+void sdi_session_release(sdi_session *session)
+{
+    free_arena(session);
+    for (int i = 0; i < SDI_MAX_SLOTS; i++)
+        drop_plan(session, &session->slots[i]);
+}
+
 static sdiff_status reserve(sdi_session *session, uint64_t needed)
 {
     if (session->arena && session->arena_bytes >= needed)
         return SDIFF_OK;
-    sdi_session_release(session);
+    free_arena(session);
     session->arena = sdi_alloc(&session->env, needed, 1);
     if (!session->arena)
         return sdi_fail(&session->env, SDIFF_ERROR_NO_MEMORY,

@@ -30,7 +30,7 @@ typedef struct sdi_slot {
     sdi_model *model; // extra networks: a reference; the slot is free where it is NULL
     sdi_part part;    // of it
     unsigned char args[SDI_ARGS_SIZE];
-    int version; // of the weights
+    int version; // of its weights
 } sdi_slot;
 
 typedef struct sdi_session {
@@ -63,14 +63,14 @@ void sdi_session_remove(sdi_session *session, sdi_network network);
  * owned by the session and valid until the network is planned with other arguments. */
 sdiff_status sdi_session_plan(sdi_session *session, sdi_network network, const void *args,
                               size_t size, sdi_plan **out);
-void sdi_session_drop_plan(sdi_session *session, sdi_network network);
 /* Makes the arena large enough for all present plans; refuses with the number of bytes needed. */
 sdiff_status sdi_session_reserve(sdi_session *session);
 /* The same, and up to `spare` bytes more for the weights that runs of a plan pack anew. */
 sdiff_status sdi_session_reserve_cached(sdi_session *session, sdi_plan *plan, uint64_t spare);
-/* Gives the arena back. */
+/* Gives the arena and all plans back. */
 void sdi_session_release(sdi_session *session);
 uint64_t sdi_session_arena_needed(const sdi_session *session); // by the largest of all plans
+double sdi_session_pack_seconds(const sdi_session *session);   // spent on streamed weights
 uint64_t sdi_session_plan_bytes(const sdi_session *session);   // of all plans, the arena apart
 
 sdiff_status sdi_session_run(sdi_session *session, sdi_plan *plan, nn_when when);

@@ -20,13 +20,19 @@ int32_t sdi_latent_scale(const sdi_model_config *config)
     return sdi_has_autoencoder(config) ? 1 << (config->vae.levels - 1) : 1;
 }
 
+/* Numbers of a side of the network's input for each latent. */
+static int64_t input_scale(const sdi_session *session, sdi_network network)
+{
+    const sdi_model_config *config = sdi_model_get_config(session->model);
+    return network == SDI_NET_VAE_ENCODER ? sdi_latent_scale(config) : 1;
+}
+
 sdiff_status sdi_vae_plan(sdi_session *session, sdi_network network, int64_t b, int64_t h,
                           int64_t w, sdi_plan **out)
 {
     sdi_vae_args args;
     memset(&args, 0, sizeof args);
-    const int64_t scale =
-        network == SDI_NET_VAE_ENCODER ? sdi_latent_scale(sdi_model_get_config(session->model)) : 1;
+    const int64_t scale = input_scale(session, network);
     const int tiled = sdi_is_tiled(session, h / scale, w / scale);
     args.config = &sdi_model_get_config(session->model)->vae;
     args.b = tiled ? 1 : b;
@@ -38,8 +44,7 @@ sdiff_status sdi_vae_plan(sdi_session *session, sdi_network network, int64_t b, 
 sdiff_status sdi_vae_fit(sdi_session *session, sdi_network network, int64_t b, int64_t h, int64_t w,
                          uint64_t budget, sdi_plan **out)
 {
-    const int64_t scale =
-        network == SDI_NET_VAE_ENCODER ? sdi_latent_scale(sdi_model_get_config(session->model)) : 1;
+    const int64_t scale = input_scale(session, network);
     for (;;) {
         SDI_TRY(sdi_vae_plan(session, network, b, h, w, out));
         const uint64_t needed =
@@ -49,6 +54,14 @@ sdiff_status sdi_vae_fit(sdi_session *session, sdi_network network, int64_t b, i
             return SDIFF_OK;
         session->tile = next;
     }
+}
+
+/* What the arena may take of the memory limit. */
+static uint64_t room(const sdi_session *session)
+{
+    const sdi_mem *mem = session->env.mem;
+    const uint64_t limit = sdi_mem_limit(mem), used = sdi_mem_used(mem);
+    return limit ? session->arena_bytes + (limit > used ? limit - used : 0) : UINT64_MAX;
 }
 
 /* The pictures one by one, each in tiles. */
@@ -71,9 +84,8 @@ static sdiff_status run(sdi_session *session, sdi_network network, int64_t b, in
                         const char *input, const float *values, const char *output, float *out)
 {
     sdi_plan *plan = NULL;
-    const int64_t scale =
-        network == SDI_NET_VAE_ENCODER ? sdi_latent_scale(sdi_model_get_config(session->model)) : 1;
-    SDI_TRY(sdi_vae_plan(session, network, b, h, w, &plan));
+    const int64_t scale = input_scale(session, network);
+    SDI_TRY(sdi_vae_fit(session, network, b, h, w, room(session), &plan));
     SDI_TRY(sdi_session_reserve(session));
     if (sdi_is_tiled(session, h / scale, w / scale))
         return run_tiled(session, network, plan, b, h / scale, w / scale, values, out);

@@ -34,6 +34,7 @@ typedef struct settings {
     int64_t emphasis;
     word_list loras, embeddings;
     int64_t memory_limit; // bytes, 0: none
+    int64_t tile;         // the autoencoder in tiles
     int64_t list_samplers, verbose, quiet, version, help;
 } settings;
 

@@ -137,6 +137,10 @@ static int open_model(demo *d)
     params.compute = (int32_t)s->compute;
     params.prediction = (int32_t)s->prediction;
     params.use_ema = (int32_t)s->ema;
+    if (s->memory_limit) {
+        params.width = (int32_t)s->width;
+        params.height = (int32_t)s->height;
+    }
     if (!s->model)
         s->model = default_model();
     if (!s->model)
@@ -205,6 +209,14 @@ static int on_step(void *user, const sdiff_step *step)
     return d->film.code != 0;
 }
 
+/* Half of a picture's longer side, or 512 pixels where that is more than these. */
+static int32_t tile_side(const sdiff_generate_params *request, int32_t scale)
+{
+    const int32_t side = request->width > request->height ? request->width : request->height;
+    const int32_t half = side / 2 < 512 ? side / 2 : 512, least = 8 * scale;
+    return half < least ? least : half / scale * scale;
+}
+
 static void fill_request(const demo *d, int64_t seed, sdiff_generate_params *request)
 {
     const settings *s = &d->settings;
@@ -224,6 +236,8 @@ static void fill_request(const demo *d, int64_t seed, sdiff_generate_params *req
     request->spacing = (int32_t)s->spacing;
     request->clip_skip = (int32_t)s->clip_skip;
     request->emphasis = (int32_t)s->emphasis;
+    if (s->tile)
+        request->tile = tile_side(request, sdiff_model_latent_scale(d->model));
     inputs_fill(d, request);
 }
 

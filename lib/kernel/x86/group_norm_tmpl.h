@@ -8,9 +8,9 @@
  * is at most sqrt(7) standard deviations off whatever the numbers are (Cauchy-Schwarz), so the
  * difference of the two sums loses no more than 3 bits, however large the mean. Where the mean is
  * not much larger than the deviation, the shift is a short number: x - shift is then exact for most
- * x, and its rounding no bias that all x of a binade share. Blocks are put together in double (Chan,
- * Golub and LeVeque 1983). Second reading: (x - mean) / deviation * weight + bias, the mean in two
- * parts so that subtracting it is exact near it, and SiLU.
+ * x, and its rounding no bias that all x of a binade share. Blocks are put together in double
+ * (Chan, Golub and LeVeque 1983). Second reading: (x - mean) / deviation * weight + bias, the mean
+ * in two parts so that subtracting it is exact near it, and SiLU.
  *
  * Roof: memory. Bytes: x twice (the second time often from a cache), out once.
  */
