@@ -75,6 +75,7 @@ SDIFF_API const char *sdiff_tensors_error(const sdiff_tensors *tensors);
  * | "unet"       | sample, timestep [] or [b], context, optionally down_residual.N, mid_residual, class_labels | out |
  * | "vae-encode" | image [b,3,h,w] in [-1,1]                                     | mean, logvar |
  * | "vae-decode" | z, already divided by the scaling factor                      | image |
+ * | "controlnet" | sample, timestep, context, hint [b,3,8h,8w] in [0,1]          | down.0 …, mid |
  * | "depth"      | pixel_values [b,3,h,w] in [-1,1], sides multiples of 32       | depth [b,1,h,w] |
  *
  * @param options pairs of key and value, ended by NULL: {"clip_skip", "2", NULL}; NULL: none

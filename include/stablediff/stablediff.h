@@ -50,6 +50,7 @@
 #include "adapter.h"
 #include "component.h"
 #include "context.h"
+#include "controlnet.h"
 #include "depth.h"
 #include "image.h"
 #include "mask.h"

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "pipeline/control.h"
 #include "pipeline/guidance.h"
 
 #include <math.h>
@@ -90,6 +91,12 @@ sdiff_status sdi_denoiser_init(sdi_denoiser *d, sdi_session *session,
     for (int32_t i = 0; i < SDI_MAX_SIDES; i++)
         d->text[i] = -1;
     SDI_TRY(choose_rows(d));
+    if (session->controls && session->controls->count) {
+        d->controls = session->controls;
+        SDI_TRY(sdi_controls_plan(d));
+        if (!d->controls->residuals) // nothing that is evaluated listens
+            d->controls = NULL;
+    }
     sdi_unet_args args;
     memset(&args, 0, sizeof args);
     args.config = &config->unet;
@@ -97,7 +104,7 @@ sdiff_status sdi_denoiser_init(sdi_denoiser *d, sdi_session *session,
     args.h = h;
     args.w = w;
     args.context_tokens = conditioning ? conditioning->tokens : 0;
-    args.residuals = with_residuals;
+    args.residuals = with_residuals || d->controls;
     return sdi_session_plan(session, SDI_NET_UNET, &args, sizeof args, &d->unet);
 }
 
@@ -119,7 +126,9 @@ sdiff_status sdi_denoiser_allocate(sdi_denoiser *d)
     d->sample = sdi_alloc(env, rows * input_count(d), sizeof(float));
     d->output = sdi_alloc(env, rows * sdi_denoiser_count(d), sizeof(float));
     d->latents = sdi_alloc(env, sdi_denoiser_count(d), sizeof(float));
-    return d->sample && d->output && d->latents ? SDIFF_OK : SDIFF_ERROR_NO_MEMORY;
+    if (!d->sample || !d->output || !d->latents)
+        return SDIFF_ERROR_NO_MEMORY;
+    return d->controls ? sdi_controls_begin(d) : SDIFF_OK;
 }
 
 void sdi_denoiser_free(sdi_denoiser *d)
@@ -129,6 +138,8 @@ void sdi_denoiser_free(sdi_denoiser *d)
     sdi_free(&d->session->env, d->sample);
     sdi_free(&d->session->env, d->output);
     sdi_free(&d->session->env, d->latents);
+    if (d->controls)
+        sdi_controls_end(d);
     memset(d, 0, sizeof *d);
 }
 
@@ -174,7 +185,9 @@ static sdiff_status set_texts(sdi_denoiser *d, int32_t step)
         for (int32_t i = 0; i < d->rows; i++)
             memcpy(contexts + (size_t)i * row, c->contexts + (size_t)d->text[i] * row,
                    row * sizeof *contexts);
-        const sdiff_status status = sdi_plan_set(env, d->unet, "context", contexts);
+        sdiff_status status = sdi_plan_set(env, d->unet, "context", contexts);
+        if (status == SDIFF_OK && d->controls)
+            status = sdi_controls_set_texts(d, contexts);
         sdi_free(env, contexts);
         SDI_TRY(status);
     }
@@ -261,6 +274,8 @@ static sdiff_status predict(sdi_denoiser *d, const sdi_ask *ask)
     fill_rows(d);
     for (int32_t i = 0; i < d->rows; i++)
         timesteps[i] = (float)ask->timestep;
+    if (d->controls)
+        SDI_TRY(sdi_controls_apply(d, ask));
     SDI_TRY(sdi_plan_set(env, d->unet, "sample", d->sample));
     SDI_TRY(sdi_plan_set(env, d->unet, "timestep", timesteps));
     SDI_TRY(sdi_session_run(d->session, d->unet, NN_EACH));

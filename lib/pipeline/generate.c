@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "pipeline/control.h"
 #include "pipeline/mask.h"
 #include "pipeline/progress.h"
 #include "pipeline/start.h"
@@ -72,7 +73,8 @@ static sdiff_status plan(generation *g)
 static double total_work(const generation *g, int32_t evaluations)
 {
     const sdi_plan *unet = g->denoiser.unet;
-    double each = sdi_plan_flops(unet, NN_EACH) * evaluations;
+    double each = sdi_plan_flops(unet, NN_EACH) * evaluations +
+                  sdi_controls_work(&g->denoiser, evaluations);
     if (g->decoder)
         each += sdi_plan_flops(g->decoder, NN_EACH);
     double once = sdi_plan_flops(unet, NN_ONCE) + sdi_start_work(&g->start);

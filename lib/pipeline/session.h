@@ -38,6 +38,7 @@ typedef struct sdi_session {
     void *arena;
     uint64_t arena_bytes;
     sdi_slot slots[SDI_MAX_SLOTS];
+    struct sdi_controls *controls; // ControlNets, borrowed; NULL: none
     atomic_int cancel;
     sdi_work_fn work; // told of work done; may be NULL
     void *work_user;

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "pipeline/depth.h"
+#include "pipeline/depth_estimate.h"
 #include "pipeline/mask.h"
 
 #include <string.h>
@@ -41,6 +42,11 @@ static int needs_masked(const sdi_start *s)
     return task_of(s) == SDI_TASK_INPAINT;
 }
 
+static int estimates_depth(const sdi_start *s)
+{
+    return task_of(s) == SDI_TASK_DEPTH && !s->request->depth;
+}
+
 /* ---- planning ------------------------------------------------------------------------------------ */
 
 sdiff_status sdi_start_plan(sdi_start *s, sdi_denoiser *denoiser)
@@ -51,6 +57,8 @@ sdiff_status sdi_start_plan(sdi_start *s, sdi_denoiser *denoiser)
     s->request = r;
     s->from_picture = r->image && (r->strength < 1 || r->start_from_image);
     denoiser->strength = r->strength;
+    if (estimates_depth(s))
+        SDI_TRY(sdi_depth_plan(denoiser->session, r->height, r->width, &s->estimator));
     if (!sdi_has_autoencoder(config_of(s)) || (!needs_picture(s) && !needs_masked(s)))
         return SDIFF_OK;
     return sdi_vae_plan(denoiser->session, SDI_NET_VAE_ENCODER, 1, r->height, r->width,
@@ -60,7 +68,8 @@ sdiff_status sdi_start_plan(sdi_start *s, sdi_denoiser *denoiser)
 double sdi_start_work(const sdi_start *s)
 {
     const int32_t runs = needs_picture(s) + needs_masked(s);
-    return s->encoder ? runs * sdi_plan_flops(s->encoder, NN_EACH) : 0;
+    return (s->encoder ? runs * sdi_plan_flops(s->encoder, NN_EACH) : 0) +
+           (s->estimator ? sdi_plan_flops(s->estimator, NN_EACH) : 0);
 }
 
 void sdi_start_free(sdi_start *s)
@@ -121,12 +130,29 @@ static sdiff_status prepare_mask(sdi_start *s)
     return SDIFF_OK;
 }
 
-static void prepare_depth(sdi_start *s)
+static sdiff_status prepare_depth(sdi_start *s)
 {
     const sdiff_generate_params *r = s->request;
     const sdi_denoiser *d = s->denoiser;
-    if (task_of(s) == SDI_TASK_DEPTH)
+    float *map = NULL;
+    int64_t h = 0, w = 0;
+    if (task_of(s) != SDI_TASK_DEPTH)
+        return SDIFF_OK;
+    if (!estimates_depth(s)) {
         sdi_depth_to_latents(r->depth, r->depth_height, r->depth_width, d->h, d->w, s->concat);
+        return SDIFF_OK;
+    }
+    sdi_depth_size(config_of(s), r->height, r->width, &h, &w);
+    map = sdi_alloc(env_of(s), (uint64_t)h, (uint64_t)w * sizeof *map);
+    if (!map)
+        return SDIFF_ERROR_NO_MEMORY;
+    sdiff_status status = sdi_depth_estimate(d->session, r->image, r->height, r->width, map);
+    if (status == SDIFF_OK)
+        status = sdi_depth_check(env_of(s), map, h, w);
+    if (status == SDIFF_OK)
+        sdi_depth_to_latents(map, h, w, d->h, d->w, s->concat);
+    sdi_free(env_of(s), map);
+    return status;
 }
 
 sdiff_status sdi_start_prepare(sdi_start *s)
@@ -135,7 +161,7 @@ sdiff_status sdi_start_prepare(sdi_start *s)
     sdi_denoiser *d = s->denoiser;
     SDI_TRY(allocate(s));
     SDI_TRY(prepare_mask(s));
-    prepare_depth(s);
+    SDI_TRY(prepare_depth(s));
     if (needs_picture(s))
         SDI_TRY(sdi_picture_encode(d->session, r->image, r->height, r->width, &s->picture));
     if (needs_masked(s))
