@@ -52,6 +52,7 @@
 #include "context.h"
 #include "controlnet.h"
 #include "depth.h"
+#include "hint.h"
 #include "image.h"
 #include "mask.h"
 #include "model.h"
