@@ -63,7 +63,7 @@ static void test_memory_limit_is_refused_with_the_bytes_needed(void **state)
     params.memory_limit = 2 * peak;
     a = api_open_with(&params);
     api_ok(a->pipeline, sdiff_pipeline_generate(a->pipeline, &request));
-    request.width = request.height = 1024;
+    request.width = request.height = 8192;
     assert_int_equal(sdiff_pipeline_memory(a->pipeline, &request, &needed), SDIFF_OK);
     assert_true(needed > 2 * peak);
     assert_int_equal(sdiff_pipeline_generate(a->pipeline, &request), SDIFF_ERROR_NO_MEMORY);
