@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The reverse diffusion as a loop of one's own: the sampler says where to evaluate, the U-Net is run
- * as a component, guidance is two lines, and the autoencoder turns latents into pixels.
+ * The reverse diffusion as a loop of one's own: the sampler says where to evaluate, the U-Net is
+ * run as a component, guidance is two lines, and the autoencoder turns latents into pixels.
  *
  *     ./own_loop models/tinysd "a red apple" apple.png
  */

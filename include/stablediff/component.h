@@ -70,13 +70,14 @@ SDIFF_API const char *sdiff_tensors_error(const sdiff_tensors *tensors);
 /**
  * Runs one component of a model on tensors (float32 NCHW), any batch and size that it accepts:
  *
- * | component    | in                                                            | out |
- * | "text"       | input_ids [b,77] int64                                        | hidden_states.0 … .L, last_hidden_state, context |
- * | "unet"       | sample, timestep [] or [b], context, optionally down_residual.N, mid_residual, class_labels | out |
- * | "vae-encode" | image [b,3,h,w] in [-1,1]                                     | mean, logvar |
- * | "vae-decode" | z, already divided by the scaling factor                      | image |
- * | "controlnet" | sample, timestep, context, hint [b,3,8h,8w] in [0,1]          | down.0 …, mid |
- * | "depth"      | pixel_values [b,3,h,w] in [-1,1], sides multiples of 32       | depth [b,1,h,w] |
+ * - "text": in input_ids [b,77] int64; out hidden_states.0 … .L, last_hidden_state, context
+ * - "unet": in sample, timestep [] or [b], context, optionally down_residual.N, mid_residual,
+ *   class_labels; out out
+ * - "vae-encode": in image [b,3,h,w] in [-1,1]; out mean, logvar
+ * - "vae-decode": in z, already divided by the scaling factor; out image
+ * - "controlnet" (of a ControlNet's file): in sample, timestep, context, hint [b,3,8h,8w] in
+ *   [0,1]; out down.0 …, mid: not weighted
+ * - "depth": in pixel_values [b,3,h,w] in [-1,1], sides multiples of 32; out depth [b,1,h,w]
  *
  * @param options pairs of key and value, ended by NULL: {"clip_skip", "2", NULL}; NULL: none
  * @param out     results are added to it

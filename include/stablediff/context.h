@@ -64,8 +64,12 @@ typedef struct sdiff_context_params {
     void *memory_user;              /**< first argument of `alloc` and `free` */
     sdiff_parallel_fn parallel_for; /**< NULL (default): a pool of the context's own threads */
     void *parallel_user;            /**< first argument of `parallel_for` */
-    uint64_t memory_limit;          /**< bytes in use at once, 0 (default): no limit. Work that needs
-                                         more is refused before it starts, with the number needed */
+    uint64_t memory_limit;          /**< bytes in use at once, 0 (default): no limit. Models and
+                                         pictures that would take more are made in ways that take
+                                         less: weights stay in the file and are packed when they are
+                                         used, guidance is computed in halves, the autoencoder works
+                                         on tiles. What needs more even then is refused before work
+                                         starts, with the number needed */
     const char *kernels;            /**< kernel sets that may be used, e.g. "ref,openblas,avx2"; NULL
                                          (default): the environment variable SDIFF_KERNELS, else
                                          "all". Sets that the CPU lacks are never used */

@@ -12,8 +12,8 @@ extern "C" {
 #endif
 
 /**
- * Opaque: configuration and weights of the networks of one checkpoint, and its tokenizer. Immutable
- * after loading; any number of pipelines, also in different threads, may share it.
+ * Opaque: configuration and weights of the networks of one checkpoint, and its tokenizer. Any number
+ * of pipelines, also in different threads, may share it; only the calls of adapter.h change it.
  */
 typedef struct sdiff_model sdiff_model;
 
@@ -54,6 +54,9 @@ typedef struct sdiff_model_params {
     int32_t prediction;  /**< sdiff_prediction, default MODEL */
     int32_t tokenizer;   /**< sdiff_tokenizer_variant, default HF_FAST */
     int32_t use_ema;     /**< 1: EMA weights where the file has them, default 0 */
+    int32_t width;       /**< with a memory limit: pictures of this size are to be made, so that much
+                              room is left beside the weights; 0 (default): the model's own size */
+    int32_t height;      /**< likewise */
 } sdiff_model_params;
 
 /** Writes the defaults; see sdiff_context_params_init(). @since 1.0 */

@@ -62,6 +62,7 @@ typedef struct sdiff_guide {
                               changed in place */
     double timestep;     /**< time the U-Net was given */
     double sigma;        /**< noise level */
+    int32_t image;       /**< index of the picture, from 0 */
     int32_t step, steps; /**< from 0 */
     int32_t channels, height, width;
 } sdiff_guide;
@@ -149,6 +150,12 @@ typedef struct sdiff_generate_params {
                                       bit; 0: as decoded */
     int32_t start_from_image;    /**< 1: also at strength 1 the noise is added to `image`, as diffusers
                                       does; 0 (default): strength 1 is text to image */
+    int32_t tile;                /**< autoencoder in tiles that overlap by a quarter and are blended, for
+                                      large pictures: the side of a tile in pixels, a multiple of the
+                                      latent scale, 8 latents or more (the result differs a little
+                                      from the whole picture's); 0 (default): only where the memory
+                                      limit asks for it */
+    int32_t reserved;            /**< 0 */
 } sdiff_generate_params;
 
 /** Writes the defaults; see sdiff_context_params_init(). @since 1.0 */
@@ -165,8 +172,9 @@ SDIFF_API sdiff_status sdiff_pipeline_new(sdiff_model *model, sdiff_pipeline **p
 SDIFF_API void sdiff_pipeline_free(sdiff_pipeline *pipeline);
 
 /**
- * Memory in bytes that sdiff_pipeline_generate() with these parameters would hold beside the model's
- * weights.
+ * Memory in bytes that sdiff_pipeline_generate() with these parameters would hold at most beside what
+ * the context holds now: with sdiff_context_memory(), the peak before any work. Under a memory limit
+ * it is told for the way of working that fits.
  * @since 1.0
  */
 SDIFF_API sdiff_status sdiff_pipeline_memory(sdiff_pipeline *pipeline,
@@ -174,8 +182,9 @@ SDIFF_API sdiff_status sdiff_pipeline_memory(sdiff_pipeline *pipeline,
                                              uint64_t *bytes);
 
 /**
- * Makes pictures from a prompt, and from a picture, mask or depth map where they are given. Memory is planned before work starts and refused with the number of
- * bytes needed where it cannot be had. The results stay in the pipeline until the next call.
+ * Makes pictures from a prompt, and from a picture, mask or depth map where they are given. Memory
+ * is planned before work starts and refused with the number of bytes needed where it cannot be had.
+ * The results stay in the pipeline until the next call.
  * @param params NULL: the defaults
  * @return SDIFF_OK, INVALID_ARGUMENT (a size, step count … that is not possible), NO_MEMORY,
  *         UNSUPPORTED (the model lacks a part, e.g. a vocabulary), CANCELLED; text:

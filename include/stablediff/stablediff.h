@@ -42,7 +42,8 @@
  * - Structs begin with struct_size; the init function writes it and the defaults. Later releases
  *   append fields, whose value 0 means what it meant before they existed.
  * - A handle is used by one thread at a time; different handles by any number of threads at once.
- *   Models are immutable and may be shared by pipelines in different threads.
+ *   Models may be shared by pipelines in different threads: only the calls of adapter.h change
+ *   them.
  */
 #ifndef STABLEDIFF_H
 #define STABLEDIFF_H

@@ -17,6 +17,8 @@ void sdiff_model_params_init(sdiff_model_params *params, size_t struct_size)
     sdi_params_init(params, struct_size, &defaults, sizeof defaults);
 }
 
+enum { MAX_SIDE = 16384 };
+
 static sdiff_status check(const sdi_env *env, const sdiff_model_params *p)
 {
     if (p->compute < SDIFF_COMPUTE_AUTO || p->compute > SDIFF_COMPUTE_BF16)
@@ -28,6 +30,9 @@ static sdiff_status check(const sdi_env *env, const sdiff_model_params *p)
     if (p->tokenizer < SDIFF_TOKENIZER_HF_FAST || p->tokenizer > SDIFF_TOKENIZER_OPENAI)
         return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT, "tokenizer variant %d does not exist",
                         p->tokenizer);
+    if (p->width < 0 || p->height < 0 || p->width > MAX_SIDE || p->height > MAX_SIDE)
+        return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT, "pictures of %d x %d are not possible",
+                        p->width, p->height);
     return SDIFF_OK;
 }
 
@@ -52,6 +57,8 @@ sdiff_status sdi_open_with(sdiff_context *context, const sdi_model_source *sourc
     options.data_dir = sdi_data_dir();
     options.embedded_vocab = sdi_embedded_vocab(&options.embedded_vocab_size);
     options.ema = params->use_ema;
+    options.width = params->width;
+    options.height = params->height;
     options.prediction = params->prediction;
     return sdi_model_open(&env, source, &options, out);
 }

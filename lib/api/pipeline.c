@@ -35,6 +35,7 @@ sdiff_status sdiff_pipeline_new(sdiff_model *model, sdiff_pipeline **out)
     sdi_session_init(&pipeline->session, &env, model->model, model->context->pool);
     pipeline->session.variant = model->variant;
     pipeline->session.controls = &pipeline->controls;
+    pipeline->session.embeddings = &model->embeddings;
     *out = pipeline;
     return SDIFF_OK;
 }

@@ -15,8 +15,8 @@ sdiff_status sdi_image_new(const sdi_env *env, int32_t width, int32_t height, in
     if (width < 1 || height < 1 || width > SDI_IMAGE_MAX_SIDE || height > SDI_IMAGE_MAX_SIDE ||
         (channels != 1 && channels != 3 && channels != 4))
         return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT,
-                        "a picture of %d x %d pixels of %d channels is not possible (sides up to %d, "
-                        "1, 3 or 4 channels)",
+                        "a picture of %d x %d pixels of %d channels is not possible (sides up to "
+                        "%d, 1, 3 or 4 channels)",
                         width, height, channels, SDI_IMAGE_MAX_SIDE);
     sdi_image *image = sdi_zalloc(env, 1, sizeof *image);
     if (!image)

@@ -19,7 +19,7 @@ static sdiff_status check_mask(const sdi_env *env, const sdi_image *mask)
                     "a mask has 1 channel, this image has %d: convert it", mask->channels);
 }
 
-/* ---- lines ---------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 /* What becomes of `count` bytes of a line, which are followed and preceded by repeated ends:
  * `padded` points at the first, `radius` bytes are there on both sides. */
@@ -69,7 +69,7 @@ static sdiff_status filter(const sdi_env *env, sdi_image *mask, const line_filte
     return SDIFF_OK;
 }
 
-/* ---- edges ----------------------------------------------------------------------------------------- */
+/* ---- edges ----------------------------------------------------------------------------------- */
 
 static sdiff_status check_radius(const sdi_env *env, const char *what, double radius, double low)
 {
@@ -108,7 +108,7 @@ sdiff_status sdi_mask_grow(const sdi_env *env, sdi_image *mask, int32_t pixels)
     return filter(env, mask, &f);
 }
 
-/* ---- only the masked part ----------------------------------------------------------------------------- */
+/* ---- only the masked part -------------------------------------------------------------------- */
 
 /* Makes [*start, *start + *length) longer around its middle, inside of [0, size). */
 static void widen(int32_t *start, int32_t *length, int64_t wanted, int32_t size)

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* ---- channels ----------------------------------------------------------------------------------- */
+/* ---- channels -------------------------------------------------------------------------------- */
 
 /* x over a background, both 0 … 255, with rounding; opaque pixels stay as they are. */
 static uint8_t over(int32_t x, int32_t alpha, int32_t background)
@@ -50,7 +50,7 @@ sdiff_status sdi_image_convert(const sdi_env *env, const sdi_image *image, int32
     return SDIFF_OK;
 }
 
-/* ---- parts ----------------------------------------------------------------------------------------- */
+/* ---- parts ----------------------------------------------------------------------------------- */
 
 int sdi_rect_is_inside(const sdi_rect *r, const sdi_image *image)
 {
@@ -105,7 +105,7 @@ static sdiff_status fit(const sdi_env *env, const sdi_image *image, int32_t widt
     return status;
 }
 
-/* ---- planes -------------------------------------------------------------------------------------------- */
+/* ---- planes ---------------------------------------------------------------------------------- */
 
 static void split(const sdi_image *image, float *planes)
 {

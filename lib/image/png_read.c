@@ -27,7 +27,7 @@ typedef struct reader {
     int no_memory; // an allocation of libpng's failed
 } reader;
 
-/* ---- what libpng calls --------------------------------------------------------------------------- */
+/* ---- what libpng calls ----------------------------------------------------------------------- */
 
 static void on_error(png_structp png, png_const_charp message)
 {
@@ -69,7 +69,7 @@ static void on_read(png_structp png, png_bytep out, size_t count)
     r->offset += count;
 }
 
-/* ---- reading --------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* Everything to 8 bits; transparency of palettes and colour keys to an alpha channel. */
 static void ask_for_8_bits(png_structp png, png_infop info)

@@ -5,6 +5,7 @@
 #include "io/source.h"
 
 #include "base/memory.h"
+#include "base/pages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -191,31 +192,26 @@ sdiff_status sdi_source_view(const sdi_env *env, sdi_source *source, uint64_t of
     return SDIFF_OK;
 }
 
-/* Advice on the pages that touch the range, or only on those that lie in it. Failure is harmless. */
-static void advise(const sdi_source *source, uint64_t offset, uint64_t size, int inside, int advice)
+static int is_mapped(const sdi_source *source, uint64_t offset, uint64_t size)
 {
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    if (!source->mapped || offset > source->size || size > source->size - offset)
-        return;
-    const uintptr_t begin = (uintptr_t)source->bytes + offset, end = begin + size;
-    const uintptr_t first = (inside ? begin + page - 1 : begin) / page * page;
-    const uintptr_t last = (inside ? end : end + page - 1) / page * page;
-    if (first < last)
-        (void)madvise((void *)first, last - first, advice);
+    return source->mapped && offset <= source->size && size <= source->size - offset;
 }
 
 void sdi_source_expect(const sdi_source *source, uint64_t offset, uint64_t size)
 {
-#ifdef MADV_POPULATE_READ
-    advise(source, offset, size, 0, MADV_POPULATE_READ);
-#else
-    advise(source, offset, size, 0, MADV_WILLNEED);
-#endif
+    if (is_mapped(source, offset, size))
+        sdi_pages_expect(source->bytes + offset, (size_t)size);
 }
 
 void sdi_source_release(const sdi_source *source, uint64_t offset, uint64_t size)
 {
-    advise(source, offset, size, 1, MADV_DONTNEED);
+    if (is_mapped(source, offset, size))
+        sdi_pages_release(source->bytes + offset, (size_t)size);
+}
+
+int sdi_source_is_mapped(const sdi_source *source)
+{
+    return source->mapped;
 }
 
 sdiff_status sdi_read_small_file(const sdi_env *env, const char *path, uint64_t limit, char **text,

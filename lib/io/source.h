@@ -40,6 +40,8 @@ sdiff_status sdi_source_view(const sdi_env *env, sdi_source *source, uint64_t of
 void sdi_source_expect(const sdi_source *source, uint64_t offset, uint64_t size);
 void sdi_source_release(const sdi_source *source, uint64_t offset, uint64_t size);
 
+int sdi_source_is_mapped(const sdi_source *source); // a file, as opposed to memory or a reader
+
 /* The whole of a small file (JSON, vocabulary) in a fresh block with a NUL behind it; refused with
  * SDIFF_ERROR_LIMIT above `limit` bytes. */
 sdiff_status sdi_read_small_file(const sdi_env *env, const char *path, uint64_t limit, char **text,

@@ -101,16 +101,13 @@ sdiff_status sdi_tensor_file_data(const sdi_env *env, sdi_tensor_file *file, int
     return SDIFF_OK;
 }
 
-enum { WORTH_ADVICE = 1 << 17 }; // bytes: a system call costs as much as touching a few pages
-
 /* The tensor's bytes in its source, if they are read from there as they are. */
 static const sdi_source *find_bytes(const sdi_tensor_file *file, int32_t index, uint64_t *offset)
 {
     const sdi_tensor_entry *entry = &file->entries[index];
     const sdi_storage *storage = &file->storages[entry->storage];
     *offset = storage->offset + entry->start;
-    return storage->deflated || extent(entry) < WORTH_ADVICE ? NULL
-                                                             : file->sources[storage->source];
+    return storage->deflated ? NULL : file->sources[storage->source];
 }
 
 void sdi_tensor_file_expect(const sdi_tensor_file *file, int32_t index)
@@ -127,4 +124,20 @@ void sdi_tensor_file_release(const sdi_tensor_file *file, int32_t index)
     const sdi_source *source = find_bytes(file, index, &offset);
     if (source)
         sdi_source_release(source, offset, extent(&file->entries[index]));
+}
+
+int sdi_tensor_file_is_mapped(const sdi_tensor_file *file)
+{
+    for (uint64_t i = 0; i < file->source_count; i++)
+        if (!sdi_source_is_mapped(file->sources[i]))
+            return 0;
+    return 1;
+}
+
+int sdi_tensor_file_in_place(const sdi_tensor_file *file, int32_t index)
+{
+    const sdi_tensor_entry *entry = &file->entries[index];
+    const sdi_storage *storage = &file->storages[entry->storage];
+    return !storage->deflated && (entry->contiguous || entry->info.count == 0) &&
+           sdi_source_bytes(file->sources[storage->source]) != NULL;
 }

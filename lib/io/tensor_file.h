@@ -47,6 +47,11 @@ const char *sdi_tensor_file_metadata(const sdi_tensor_file *file, const char *ke
 sdiff_status sdi_tensor_file_data(const sdi_env *env, sdi_tensor_file *file, int32_t index,
                                   const void **data, void **owned);
 
+/* Whether that gives the tensor without a copy, at an address that stays as long as the file; and
+ * whether all such addresses are pages of files, not the host's memory. */
+int sdi_tensor_file_in_place(const sdi_tensor_file *file, int32_t index);
+int sdi_tensor_file_is_mapped(const sdi_tensor_file *file);
+
 /* Before and after reading a large tensor once: its pages are fetched together, and do not stay in
  * the process's memory. Mapped files only; anything else is left as it is. */
 void sdi_tensor_file_expect(const sdi_tensor_file *file, int32_t index);

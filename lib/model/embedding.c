@@ -254,9 +254,11 @@ sdiff_status sdi_embeddings_rows(const sdi_env *env, const sdi_model *model,
         return sdi_fail(env, SDIFF_ERROR_INTERNAL, "the text encoder has no table of tokens");
     for (int64_t i = 0; i < count; i++) {
         const float *row = NULL;
-        if (ids[i] >= 0 && ids[i] < clip->vocab_size)
-            row = weights->params[param].values + ids[i] * width;
-        else if (ids[i] >= clip->vocab_size)
+        if (ids[i] >= 0 && ids[i] < clip->vocab_size) {
+            sdi_weights_row(weights, param, ids[i], out + i * width);
+            continue;
+        }
+        if (ids[i] >= clip->vocab_size)
             row = added_row(list, ids[i] - clip->vocab_size);
         if (!row)
             return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT,

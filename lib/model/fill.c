@@ -44,11 +44,14 @@ static sdiff_status bind_one(const sdi_env *env, filling *f, int32_t param)
     const void *data = NULL;
     void *owned = NULL;
     const sdi_tensor_ref *ref = &f->part->refs[param];
-    sdi_tensor_file_expect(ref->file, ref->index);
+    if (!f->part->weights.streamed)
+        sdi_tensor_file_expect(ref->file, ref->index);
     SDI_TRY(sdi_ref_data(env, ref, &data, &owned));
+    const sdi_dtype type = sdi_tensor_file_info(ref->file, ref->index)->dtype;
+    sdi_weights *weights = &f->part->weights;
     const sdiff_status status =
-        sdi_weights_bind(&f->inner, &f->part->weights, param, data,
-                         sdi_tensor_file_info(ref->file, ref->index)->dtype);
+        owned ? sdi_weights_bind(&f->inner, weights, param, data, type)
+              : sdi_weights_bind_mapped(&f->inner, weights, param, data, type);
     sdi_free(env, owned);
     sdi_tensor_file_release(ref->file, ref->index); // packed: not needed twice
     return status;
@@ -116,6 +119,7 @@ sdiff_status sdi_fill_part(sdi_loader *l, sdi_part part)
     sdi_model_part *p = &l->model->parts[part];
     const int serial = l->model->files[p->file].serial;
     filling f = {.env = l->env, .part = p};
+    p->weights.paged = sdi_tensor_file_is_mapped(l->model->files[p->file].file);
     SDI_TRY(sdi_weights_allocate(l->env, &p->weights));
     f.inner.pool = serial ? l->options->pool : NULL;
     atomic_init(&f.failed, 0);

@@ -5,6 +5,7 @@
  *   folder.c or single.c   which files, which parts, the configuration of each part
  *   infer*.c               what names and shapes (and a few values) of a single file tell
  *   match.c                declare the networks, find each parameter's tensor
+ *   residency.c            what of the weights stays in the file when memory is limited
  *   fill.c                 pack the values, in parallel
  *   vocabulary.c           the tokenizer
  */
@@ -143,6 +144,8 @@ void sdi_describe_counts(json_t *object, const sdi_model_part *part, int *ok);
 /* ---- loading --------------------------------------------------------------------------------- */
 sdiff_status sdi_match_part(sdi_loader *l, sdi_part part);
 sdiff_status sdi_fill_part(sdi_loader *l, sdi_part part);
+/* Under a memory limit: which parts' matrices stay in their file (sdi_weights.streamed). */
+sdiff_status sdi_choose_residency(sdi_loader *l);
 sdiff_status sdi_collect_surplus(sdi_loader *l);
 /* Says that the tensors of a part that is in a file are not wanted. */
 void sdi_skip_part(const sdi_model *m, sdi_part part);

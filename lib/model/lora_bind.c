@@ -273,8 +273,12 @@ sdiff_status sdi_lora_unbind(const sdi_env *env, sdi_model *model, sdi_pool *poo
         const void *data = NULL;
         void *owned = NULL;
         SDI_TRY(sdi_ref_data(env, ref, &data, &owned));
-        const sdiff_status status = bind(&m, model, module->part, module->param, data,
-                                         sdi_tensor_file_info(ref->file, ref->index)->dtype);
+        const sdi_dtype type = sdi_tensor_file_info(ref->file, ref->index)->dtype;
+        const sdi_exec exec = {.pool = pool};
+        const sdiff_status status =
+            owned ? bind(&m, model, module->part, module->param, data, type)
+                  : sdi_weights_bind_mapped(&exec, &model->parts[module->part].weights,
+                                            module->param, data, type);
         sdi_free(env, owned);
         SDI_TRY(status);
     }

@@ -141,6 +141,8 @@ static sdiff_status load_parts(sdi_loader *l)
     int32_t pack = 0;
     for (int32_t p = 0; p < SDI_PART_COUNT; p++)
         pack |= l->options->kernels[p] != NULL;
+    if (pack)
+        SDI_TRY(sdi_choose_residency(l));
     for (int32_t p = 0; pack && p < SDI_PART_COUNT; p++)
         if (l->model->parts[p].declared)
             SDI_TRY(sdi_fill_part(l, (sdi_part)p));
@@ -160,8 +162,8 @@ static sdiff_status open_all(sdi_loader *l)
         c->schedule.prediction = (sdi_prediction)(l->options->prediction - 1);
         c->prediction_from = SDI_FROM_OPTION;
     }
-    SDI_TRY(load_parts(l));
-    return sdi_find_tokenizer(l);
+    SDI_TRY(sdi_find_tokenizer(l)); // first: what it takes is not left for weights
+    return load_parts(l);
 }
 
 sdiff_status sdi_model_open(const sdi_env *env, const sdi_model_source *source,

@@ -4,7 +4,7 @@
  * folder, a single LDM file, a stand-alone VAE), its configuration read or inferred, the networks
  * declared, and each parameter matched with a tensor and packed for the kernels.
  *
- * A model is immutable once opened and may be used by any number of threads. docs/formats.md says
+ * A model may be used by any number of threads; only lora.h changes one. docs/formats.md says
  * what is recognised and where each default comes from.
  */
 #ifndef SDI_MODEL_MODEL_H
@@ -118,6 +118,8 @@ typedef struct sdi_model_options {
     size_t embedded_vocab_size;
     int32_t ema;              // use the U-Net's moving averages; an error where there are none
     int32_t prediction;       // override: 1 + sdi_prediction; 0: the model's own
+    int32_t width, height;    // of the pictures that a memory limit has to leave room for; 0: of the
+                              // model's own size
 } sdi_model_options;
 
 typedef struct sdi_model sdi_model;

@@ -275,7 +275,8 @@ json_t *sdi_save_flat_config(const sdi_model_config *c)
         json_object_set_new(json, "vae", json_pack("{s:i}", "norm_groups",
                                                    (int)c->vae.norm_groups));
     }
-    if (c->has[SDI_PART_UNET] && !sdi_save_unet_is_expressible(&c->unet)) {
+    if (c->has[SDI_PART_CONTROL] || // its hint network is no matter of a U-Net's configuration
+        (c->has[SDI_PART_UNET] && !sdi_save_unet_is_expressible(&c->unet))) {
         json_object_set_new(unet, "norm_groups", json_integer(c->unet.norm_groups));
         if (c->unet.head_dim)
             json_object_set_new(unet, "num_head_channels", json_integer(c->unet.head_dim));

@@ -48,14 +48,18 @@ static int is_merged(const sdi_save_file *f, sdi_part part, int32_t param)
     return 0;
 }
 
-static sdi_dtype type_of(const sdi_save_file *f, sdi_part part, int32_t param)
+/* Of a tensor that the model's file has as `stored`. */
+static sdi_dtype new_type(const sdi_save_file *f, sdi_dtype stored)
 {
     static const sdi_dtype types[] = {[SDI_SAVE_F32] = SDI_F32, [SDI_SAVE_F16] = SDI_F16,
                                       [SDI_SAVE_BF16] = SDI_BF16};
+    return f->options->type == SDI_SAVE_KEEP ? stored : types[f->options->type];
+}
+
+static sdi_dtype type_of(const sdi_save_file *f, sdi_part part, int32_t param)
+{
     const sdi_tensor_ref ref = sdi_model_source_tensor(f->model, part, param);
-    if (f->options->type != SDI_SAVE_KEEP)
-        return types[f->options->type];
-    const sdi_dtype type = sdi_tensor_file_info(ref.file, ref.index)->dtype;
+    const sdi_dtype type = new_type(f, sdi_tensor_file_info(ref.file, ref.index)->dtype);
     return type == SDI_F64 && is_merged(f, part, param) ? SDI_F32 : type;
 }
 
@@ -71,9 +75,11 @@ static void set_shape(sdi_save_tensor *t, const sdi_naming *naming, const sdi_pa
     for (int32_t i = 0; i < 4; i++)
         t->shape[i] = i < p->rank ? p->shape[i] : 1;
     t->shape[0] *= alias->pieces;
-    if (original && attention && naming->part != SDI_PART_UNET)
+    if (original && attention &&
+        (naming->part == SDI_PART_VAE_ENCODER || naming->part == SDI_PART_VAE_DECODER))
         t->rank = 4;
-    else if (original && attention && naming->unet->self_attention_only)
+    else if (original && attention && naming->part == SDI_PART_UNET &&
+             naming->unet->self_attention_only)
         t->rank = 3;
 }
 
@@ -131,6 +137,23 @@ sdiff_status sdi_save_add_given(sdi_save_file *f, const char *name, sdi_dtype dt
     t->rank = rank;
     memcpy(t->shape, shape, (size_t)rank * sizeof *shape);
     t->given = given;
+    return SDIFF_OK;
+}
+
+sdiff_status sdi_save_add_copy(sdi_save_file *f, sdi_tensor_file *from, int32_t index)
+{
+    const sdi_tensor_info *info = sdi_tensor_file_info(from, index);
+    if (strlen(info->name) >= SDI_NAME_MAX || info->rank > 4)
+        return SDIFF_OK; // nothing that a network of this kind has
+    sdi_save_tensor *t = push(f);
+    if (!t)
+        return SDIFF_ERROR_NO_MEMORY;
+    snprintf(t->name, sizeof t->name, "%s", info->name);
+    t->dtype = sdi_dtype_is_float(info->dtype) ? new_type(f, info->dtype) : info->dtype;
+    t->rank = info->rank;
+    memcpy(t->shape, info->shape, sizeof t->shape);
+    t->file = from;
+    t->index = index;
     return SDIFF_OK;
 }
 
@@ -223,10 +246,37 @@ static sdiff_status write_params(const writing *w, const sdi_save_tensor *t)
     return status;
 }
 
+static sdiff_status write_copy(const writing *w, const sdi_save_tensor *t)
+{
+    const sdi_env *env = w->f->env;
+    const sdi_tensor_info *info = sdi_tensor_file_info(t->file, t->index);
+    const void *data = NULL;
+    void *owned = NULL;
+    float *values = NULL;
+    sdiff_status status = sdi_tensor_file_data(env, t->file, t->index, &data, &owned);
+    if (status == SDIFF_OK && t->dtype != info->dtype) {
+        values = sdi_alloc(env, info->count, sizeof *values);
+        status = values ? SDIFF_OK : SDIFF_ERROR_NO_MEMORY;
+        if (values) {
+            sdi_convert_to_f32(values, data, info->dtype, (size_t)info->count);
+            status = narrow(w->f, t, values, info->count);
+        }
+        data = values;
+    }
+    if (status == SDIFF_OK)
+        status = sdi_safetensors_append(env, w->writer, data,
+                                        info->count * sdi_dtype_size(t->dtype));
+    sdi_free(env, owned);
+    sdi_free(env, values);
+    return status;
+}
+
 static sdiff_status write_tensor(const writing *w, const sdi_save_tensor *t)
 {
     if (t->pieces)
         return write_params(w, t);
+    if (t->file)
+        return write_copy(w, t);
     uint64_t bytes = sdi_dtype_size(t->dtype);
     for (int32_t d = 0; d < t->rank; d++)
         bytes *= (uint64_t)t->shape[d];

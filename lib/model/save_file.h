@@ -9,7 +9,8 @@
 #include "model/names.h"
 #include "model/save.h"
 
-/* One tensor of the new file: a parameter, several of them side by side, or numbers given. */
+/* One tensor of the new file: a parameter, several of them side by side, numbers given, or a tensor
+ * of another file. */
 typedef struct sdi_save_tensor {
     char name[SDI_NAME_MAX];
     sdi_dtype dtype;
@@ -17,9 +18,11 @@ typedef struct sdi_save_tensor {
     int64_t shape[4];
     sdi_part part;
     int32_t params[3]; // by piece
-    int32_t pieces;    // 0: `given` holds the values
+    int32_t pieces;    // 0: `given` or `file` holds the values
     int32_t heads;     // the pieces repeat for each of so many groups of rows
     const void *given;
+    sdi_tensor_file *file;
+    int32_t index;
 } sdi_save_tensor;
 
 typedef struct sdi_save_file {
@@ -36,6 +39,8 @@ sdiff_status sdi_save_add_part(sdi_save_file *file, const sdi_naming *naming, in
 /* Adds numbers, which are not copied. */
 sdiff_status sdi_save_add_given(sdi_save_file *file, const char *name, sdi_dtype dtype,
                                 int32_t rank, const int64_t *shape, const void *given);
+/* Adds a tensor of a file that stays open, under its own name. */
+sdiff_status sdi_save_add_copy(sdi_save_file *file, sdi_tensor_file *from, int32_t index);
 sdiff_status sdi_save_write(sdi_save_file *file, const char *path, const char *const *metadata);
 void sdi_save_free(sdi_save_file *file);
 

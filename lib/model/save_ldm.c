@@ -114,12 +114,36 @@ static sdiff_status add_parts(ldm *l)
     SDI_TRY(add_part(l, SDI_PART_VAE_DECODER, SDI_LAYOUT_LDM, vae));
     SDI_TRY(add_part(l, SDI_PART_DEPTH, SDI_LAYOUT_LDM, "depth_model.model."));
     SDI_TRY(add_part(l, SDI_PART_CONTROL, SDI_LAYOUT_LDM, "control_model."));
+    SDI_TRY(add_part(l, SDI_PART_TAESD_ENCODER, SDI_LAYOUT_LDM, "taesd_encoder."));
+    SDI_TRY(add_part(l, SDI_PART_TAESD_DECODER, SDI_LAYOUT_LDM, "taesd_decoder."));
     if (!m->parts[SDI_PART_TEXT].declared)
         return SDIFF_OK;
     if (open)
         return add_part(l, SDI_PART_TEXT, SDI_LAYOUT_OPENCLIP, "cond_stage_model.model.");
     SDI_TRY(add_position_ids(l));
     return add_part(l, SDI_PART_TEXT, SDI_LAYOUT_DIFFUSERS, "cond_stage_model.transformer.");
+}
+
+/* Networks and numbers of single files that the model does not use itself, but others do. */
+static int is_worth_keeping(const char *name)
+{
+    static const char *const starts[] = {"depth_model.", "cond_stage_model.model.logit_scale",
+                                         "cond_stage_model.model.text_projection"};
+    for (size_t i = 0; i < SDI_COUNT(starts); i++)
+        if (strncmp(name, starts[i], strlen(starts[i])) == 0)
+            return 1;
+    return 0;
+}
+
+static sdiff_status add_companions(ldm *l)
+{
+    const sdi_model *m = l->file.model;
+    for (int32_t k = 0; k < m->file_count; k++)
+        for (int32_t i = 0; i < sdi_tensor_file_count(m->files[k].file); i++)
+            if (m->files[k].state[i] == SDI_TENSOR_FREE &&
+                is_worth_keeping(sdi_tensor_file_info(m->files[k].file, i)->name))
+                SDI_TRY(sdi_save_add_copy(&l->file, m->files[k].file, i));
+    return SDIFF_OK;
 }
 
 /* ---- metadata -------------------------------------------------------------------------------- */
@@ -178,6 +202,8 @@ sdiff_status sdi_save_ldm(const sdi_env *env, const sdi_model *model, const char
     sdiff_status status = add_schedule(&l);
     if (status == SDIFF_OK)
         status = add_parts(&l);
+    if (status == SDIFF_OK)
+        status = add_companions(&l);
     if (status == SDIFF_OK)
         status = write(&l, path, &config);
     for (int32_t i = 0; i < SDI_SAVED_CONFIGS; i++)

@@ -237,8 +237,10 @@ sdiff_status sdi_open_single(sdi_loader *l, sdi_tensor_file *file, const char *n
     const sdi_found text = sdi_find_text(file);
     int32_t extra = 0;
     SDI_TRY(sdi_open_extra(l, index, !unet.prefix && !vae.prefix && !text.prefix, &extra));
-    if (extra)
+    if (extra) {
+        SDI_TRY(sdi_apply_saved(l, index));
         return apply_configs(l);
+    }
     if (!unet.prefix && !vae.prefix && !text.prefix)
         return sdi_fail_unknown(l->env, file, name);
     SDI_TRY(infer_parts(l, index, unet, vae, text));

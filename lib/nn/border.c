@@ -51,7 +51,7 @@ nn_tensor nn_input_map(sdi_nn *n, const char *name, int64_t count, int64_t c, in
     if (n->status == SDIFF_OK)
         n->plan->buffers[planes->buffer].ld = h * w;
     add_input(n, name, planes, when, border);
-    nn_op op = {.kind = NN_IMPORT, .matrix = -1, .param = {-1, -1}, .in = {planes}};
+    nn_op op = {.kind = NN_IMPORT, .weight = -1, .param = {-1, -1}, .in = {planes}};
     op.out = nn_new_value(n, count, h, w, c, SDI_F32);
     return nn_append(n, name, op);
 }

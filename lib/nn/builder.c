@@ -29,7 +29,8 @@ void nn_enter(sdi_nn *n, const char *format, ...)
     va_start(arguments, format);
     const int wanted = vsnprintf(name, sizeof name, format, arguments);
     va_end(arguments);
-    if (n->depth >= NN_DEPTH || wanted < 0 || (size_t)wanted >= sizeof name || length + (size_t)wanted + 2 > sizeof n->prefix) {
+    if (n->depth >= NN_DEPTH || wanted < 0 || (size_t)wanted >= sizeof name ||
+        length + (size_t)wanted + 2 > sizeof n->prefix) {
         nn_failed(n, sdi_fail(&n->env, SDIFF_ERROR_INTERNAL, "layer name '%s.%s' is too long",
                               n->prefix, name));
         n->depth++; // nn_leave still pairs
@@ -234,7 +235,7 @@ nn_tensor nn_append(sdi_nn *n, const char *name, nn_op op)
     }
     b->last = SDI_MAX(b->last, plan->op_count);
     use_inputs(plan, &op, plan->op_count);
-    op.scratch = nn_op_scratch(plan, &op);
+    nn_op_scratch(plan, &op);
     plan->flops[op.when] += op.flops;
     plan->ops[plan->op_count++] = op;
     return &op.out->shape;
@@ -242,7 +243,7 @@ nn_tensor nn_append(sdi_nn *n, const char *name, nn_op op)
 
 nn_op nn_call(nn_call_fn fn, nn_tensor x, nn_tensor y, const nn_node *out)
 {
-    nn_op op = {.kind = NN_CALL, .matrix = -1, .param = {-1, -1}, .out = out};
+    nn_op op = {.kind = NN_CALL, .weight = -1, .param = {-1, -1}, .out = out};
     op.in[0] = x ? nn_node_of(x) : NULL;
     op.in[1] = y ? nn_node_of(y) : NULL;
     op.u.call.fn = fn;

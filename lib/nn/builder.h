@@ -7,6 +7,8 @@
 
 #include "nn/plan.h"
 
+#define NN_NOT_CACHED UINT64_MAX
+
 enum { NN_NAME = 256, NN_DEPTH = 32, NN_CHUNK = 128, NN_INPUTS = 4 };
 
 /* Memory of one or more nodes (views share it): rows x ld elements. */
@@ -50,11 +52,14 @@ struct nn_op {
     nn_when when;
     const nn_node *out;
     const nn_node *in[NN_INPUTS]; // NULL: absent
-    int32_t matrix;               // of LINEAR and CONV, -1: none
+    int32_t weight;               // of LINEAR and CONV: the (first) parameter of the matrix, -1: none
     int32_t param[2];             // bias or (weight, bias) of norms, table of EMBED; -1: none
     double flops;
     size_t scratch;
+    size_t pack_bytes;   // of a streamed matrix, which lies behind the scratch; 0: resident
     uint64_t scratch_offset;
+    uint64_t cache_offset; // of a streamed matrix that is kept between runs, NN_NOT_CACHED: none
+    int32_t cached;        // it is there
     char *label;
     union {
         sdi_linear linear;
@@ -95,8 +100,10 @@ struct sdi_plan {
     nn_border *inputs, *outputs;
     int32_t input_count, output_count, input_capacity, output_capacity;
     void *own;
+    char *cache; // of streamed matrices
     uint64_t own_bytes, arena_bytes;
     double flops[2]; // by nn_when
+    double pack_seconds; // spent on streamed matrices
 };
 
 struct sdi_nn {
@@ -148,7 +155,7 @@ sdi_mat nn_mat(const sdi_plan *plan, const nn_node *node, void *arena);
 
 /* nn/layout.c: lifetimes, offsets and sizes of a finished list of operations. */
 sdiff_status nn_lay_out(const sdi_env *env, sdi_plan *plan);
-/* nn/run.c: scratch that the operation wants. */
-size_t nn_op_scratch(const sdi_plan *plan, const nn_op *op);
+/* nn/run.c: fills in the scratch that the operation wants. */
+void nn_op_scratch(const sdi_plan *plan, nn_op *op);
 
 #endif

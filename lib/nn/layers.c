@@ -45,7 +45,8 @@ static void linear_params(sdi_nn *n, const char *const *names, int64_t out, int6
             n->weights->params[p].matrix = matrix;
             n->weights->params[p].row0 = i * out;
         }
-        op->matrix = n->weights->params[p].matrix;
+        if (i == 0)
+            op->weight = p;
     }
     for (int32_t i = 0; form->bias && i < form->parts; i++) {
         const int32_t p = nn_param(n, names[i], "bias", SDI_ROLE_VECTOR, 1, shape);
@@ -64,7 +65,7 @@ static nn_tensor linear(sdi_nn *n, const char *const *names, nn_tensor x, int64_
                         const linear_form *form)
 {
     const int64_t columns = out * form->parts;
-    nn_op op = {.kind = NN_LINEAR, .matrix = -1, .param = {-1, -1}};
+    nn_op op = {.kind = NN_LINEAR, .weight = -1, .param = {-1, -1}};
     linear_params(n, names, out, x->c, form, &op);
     op.in[0] = nn_node_of(x);
     op.in[1] = form->residual ? nn_node_of(form->residual) : NULL;
@@ -147,7 +148,7 @@ static void conv_params(sdi_nn *n, const char *name, int64_t out, int64_t in,
         if (param->matrix < 0)
             nn_failed(n, SDIFF_ERROR_NO_MEMORY);
     }
-    op->matrix = param->matrix;
+    op->weight = p;
     if (!o->no_bias)
         op->param[0] = nn_param(n, name, "bias", SDI_ROLE_VECTOR, 1, shape);
 }
@@ -160,7 +161,7 @@ nn_tensor nn_conv2d_with(sdi_nn *n, const char *name, nn_tensor x, int64_t out,
     if (o->kernel == 1 && stride == 1 && up_h == x->h && up_w == x->w && !o->channel_add &&
         !o->standardize && !o->pad_top && !o->pad_left && !o->pad_bottom && !o->pad_right)
         return conv1x1(n, name, x, out, o);
-    nn_op op = {.kind = NN_CONV, .matrix = -1, .param = {-1, -1}};
+    nn_op op = {.kind = NN_CONV, .weight = -1, .param = {-1, -1}};
     conv_params(n, name, out, x->c, o, &op);
     const int64_t oh = (up_h + o->pad_top + o->pad_bottom - o->kernel) / stride + 1;
     const int64_t ow = (up_w + o->pad_left + o->pad_right - o->kernel) / stride + 1;
@@ -181,7 +182,7 @@ nn_tensor nn_conv2d_with(sdi_nn *n, const char *name, nn_tensor x, int64_t out,
 static nn_tensor group_norm(sdi_nn *n, const char *name, nn_tensor x, int32_t groups, float eps,
                             sdi_act act)
 {
-    nn_op op = {.kind = NN_GROUP_NORM, .matrix = -1, .in = {nn_node_of(x)}};
+    nn_op op = {.kind = NN_GROUP_NORM, .weight = -1, .in = {nn_node_of(x)}};
     op.param[0] = nn_param(n, name, "weight", SDI_ROLE_VECTOR, 1, &x->c);
     op.param[1] = nn_param(n, name, "bias", SDI_ROLE_VECTOR, 1, &x->c);
     if (groups < 1 || x->c % groups != 0)
@@ -207,7 +208,7 @@ nn_tensor nn_group_norm_silu(sdi_nn *n, const char *name, nn_tensor x, int32_t g
 
 nn_tensor nn_layer_norm(sdi_nn *n, const char *name, nn_tensor x, float eps)
 {
-    nn_op op = {.kind = NN_LAYER_NORM, .matrix = -1, .in = {nn_node_of(x)}};
+    nn_op op = {.kind = NN_LAYER_NORM, .weight = -1, .in = {nn_node_of(x)}};
     op.param[0] = nn_param(n, name, "weight", SDI_ROLE_VECTOR, 1, &x->c);
     op.param[1] = nn_param(n, name, "bias", SDI_ROLE_VECTOR, 1, &x->c);
     op.u.layer_norm = (sdi_layer_norm){.rows = nn_rows(x), .c = x->c, .eps = eps};
@@ -221,8 +222,8 @@ nn_tensor nn_layer_norm(sdi_nn *n, const char *name, nn_tensor x, float eps)
 nn_tensor nn_embedding(sdi_nn *n, const char *name, nn_tensor ids, int64_t vocab, int64_t d)
 {
     const int64_t shape[] = {vocab, d};
-    nn_op op = {.kind = NN_EMBED, .matrix = -1, .in = {nn_node_of(ids)}, .param = {-1, -1}};
-    op.param[0] = nn_param(n, name, "weight", SDI_ROLE_TABLE, 2, shape);
+    nn_op op = {.kind = NN_EMBED, .weight = -1, .in = {nn_node_of(ids)}, .param = {-1, -1}};
+    op.param[0] = nn_param(n, name, "weight", SDI_ROLE_LOOKUP, 2, shape);
     op.out = nn_new_value(n, ids->n, ids->h, ids->w, d, SDI_F32);
     return nn_append(n, name, op);
 }
@@ -230,7 +231,7 @@ nn_tensor nn_embedding(sdi_nn *n, const char *name, nn_tensor ids, int64_t vocab
 nn_tensor nn_add_positions(sdi_nn *n, const char *name, nn_tensor x, int64_t rows)
 {
     const int64_t shape[] = {rows, x->c};
-    nn_op op = {.kind = NN_MAP, .matrix = -1, .in = {nn_node_of(x)}, .param = {-1, -1}};
+    nn_op op = {.kind = NN_MAP, .weight = -1, .in = {nn_node_of(x)}, .param = {-1, -1}};
     op.param[0] = nn_param(n, name, NULL, SDI_ROLE_TABLE, 2, shape);
     if (x->w > rows)
         nn_failed(n, sdi_fail(&n->env, SDIFF_ERROR_LIMIT, "%lld tokens, but '%s.%s' holds %lld",

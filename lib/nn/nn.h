@@ -22,6 +22,7 @@
 #define SDI_NN_NN_H
 
 #include "kernel/kernel.h"
+#include "nn/prefix.h"
 #include "nn/weights.h"
 
 typedef struct sdi_nn sdi_nn;

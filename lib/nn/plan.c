@@ -105,6 +105,24 @@ uint64_t sdi_plan_own_bytes(const sdi_plan *plan)
     return plan->own_bytes;
 }
 
+/* Each block with the allocator's header. */
+uint64_t sdi_plan_bytes(const sdi_plan *plan)
+{
+    enum { HEADER = 64 };
+    uint64_t sum = sizeof *plan + plan->own_bytes;
+    sum += (uint64_t)plan->chunk_count * (NN_CHUNK * sizeof(nn_node) + sizeof(nn_node *) + HEADER);
+    sum += (uint64_t)plan->buffer_capacity * sizeof *plan->buffers;
+    sum += (uint64_t)plan->op_capacity * sizeof *plan->ops;
+    sum += (uint64_t)(plan->input_capacity + plan->output_capacity) * sizeof(nn_border);
+    for (int32_t i = 0; i < plan->op_count; i++)
+        sum += strlen(plan->ops[i].label) + 1 + HEADER;
+    for (int32_t i = 0; i < plan->input_count; i++)
+        sum += strlen(plan->inputs[i].name) + 1 + HEADER;
+    for (int32_t i = 0; i < plan->output_count; i++)
+        sum += strlen(plan->outputs[i].name) + 1 + HEADER;
+    return sum + 7 * HEADER;
+}
+
 double sdi_plan_flops(const sdi_plan *plan, nn_when when)
 {
     return plan->flops[when];

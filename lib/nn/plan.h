@@ -28,6 +28,14 @@ void sdi_plan_free(const sdi_env *env, sdi_plan *plan); // NULL is allowed
 
 uint64_t sdi_plan_arena_bytes(const sdi_plan *plan); // needed while running, shareable between plans
 uint64_t sdi_plan_own_bytes(const sdi_plan *plan);   // inputs and NN_ONCE values, held by the plan
+/* Packed bytes of all matrices that runs of the plan pack anew (sdi_weights.streamed). */
+uint64_t sdi_plan_streamed_bytes(const sdi_plan *plan);
+/* Memory in which as many of them as fit are kept from run to run, 64-byte aligned; NULL, 0: none.
+ * Spoil says that its first `bytes` were used for something else. */
+void sdi_plan_set_cache(sdi_plan *plan, void *memory, uint64_t bytes);
+void sdi_plan_spoil_cache(sdi_plan *plan, uint64_t bytes);
+uint64_t sdi_plan_bytes(const sdi_plan *plan); // of the plan itself, its own bytes included
+double sdi_plan_pack_seconds(const sdi_plan *plan); // that all runs so far spent on those matrices
 double sdi_plan_flops(const sdi_plan *plan, nn_when when);
 int32_t sdi_plan_operations(const sdi_plan *plan);
 

@@ -4,6 +4,7 @@
  */
 #include "nn/builder.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <math.h>
@@ -19,7 +20,6 @@ sdi_mat nn_mat(const sdi_plan *plan, const nn_node *node, void *arena)
                      .ld = b->ld, .type = b->type};
 }
 
-
 static const float *values(const sdi_plan *plan, int32_t param)
 {
     return param >= 0 ? plan->weights->params[param].values : NULL;
@@ -32,11 +32,16 @@ static sdi_mat mat_or_none(const sdi_plan *plan, const nn_node *node, void *aren
     return node ? nn_mat(plan, node, arena) : (sdi_mat){0};
 }
 
+static const sdi_packed *matrix_of(const sdi_plan *plan, const nn_op *op)
+{
+    return &plan->weights->matrices[plan->weights->params[op->weight].matrix];
+}
+
 static sdi_linear linear_args(const sdi_plan *plan, const nn_op *op, void *arena)
 {
     sdi_linear a = op->u.linear;
     a.x = nn_mat(plan, op->in[0], arena);
-    a.w = &plan->weights->matrices[op->matrix];
+    a.w = matrix_of(plan, op);
     a.bias = values(plan, op->param[0]);
     a.residual = mat_or_none(plan, op->in[1], arena);
     a.out = nn_mat(plan, op->out, arena);
@@ -47,7 +52,7 @@ static sdi_conv conv_args(const sdi_plan *plan, const nn_op *op, void *arena)
 {
     sdi_conv a = op->u.conv;
     a.x = nn_mat(plan, op->in[0], arena);
-    a.wt = &plan->weights->matrices[op->matrix];
+    a.wt = matrix_of(plan, op);
     a.bias = values(plan, op->param[0]);
     a.residual = mat_or_none(plan, op->in[1], arena);
     a.channel_add = mat_or_none(plan, op->in[2], arena);
@@ -99,7 +104,7 @@ static sdi_map map_args(const sdi_plan *plan, const nn_op *op, void *arena)
 }
 
 /* Scratch sizes depend on shapes, types and the presence of operands only. */
-size_t nn_op_scratch(const sdi_plan *plan, const nn_op *op)
+static size_t kernel_scratch(const sdi_plan *plan, const nn_op *op)
 {
     const sdi_kernels *k = &plan->weights->kernels;
     switch (op->kind) {
@@ -121,6 +126,41 @@ size_t nn_op_scratch(const sdi_plan *plan, const nn_op *op)
     }
     default: return 0;
     }
+}
+
+enum { PACK_ALIGN = 64 };
+
+static uint64_t aligned(uint64_t bytes)
+{
+    return (bytes + PACK_ALIGN - 1) / PACK_ALIGN * PACK_ALIGN;
+}
+
+void nn_op_scratch(const sdi_plan *plan, nn_op *op)
+{
+    op->cache_offset = NN_NOT_CACHED;
+    op->scratch = kernel_scratch(plan, op);
+    if (op->weight < 0 || matrix_of(plan, op)->data || !plan->weights->streamed)
+        return;
+    op->pack_bytes = plan->weights->kernels.pack_bytes(matrix_of(plan, op));
+}
+
+/* A streamed matrix is packed behind the kernel's scratch, unless the plan has kept it. */
+static sdi_packed packed_now(sdi_plan *plan, nn_op *op, const sdi_exec *exec)
+{
+    sdi_packed packed = *matrix_of(plan, op);
+    if (!op->pack_bytes || packed.data)
+        return packed;
+    if (op->cache_offset == NN_NOT_CACHED)
+        packed.data = (char *)exec->scratch + aligned(op->scratch);
+    else
+        packed.data = plan->cache + op->cache_offset;
+    if (op->cached)
+        return packed;
+    const double start = sdi_clock_seconds();
+    sdi_weights_pack(exec, plan->weights, op->weight, &packed);
+    plan->pack_seconds += sdi_clock_seconds() - start;
+    op->cached = op->cache_offset != NN_NOT_CACHED;
+    return packed;
 }
 
 /* ---- operations that are not in the table --------------------------------------------------------- */
@@ -160,10 +200,8 @@ static void embed(const sdi_plan *plan, const nn_op *op, void *arena)
 {
     const int32_t *ids = nn_mat(plan, op->in[0], arena).data;
     const sdi_mat out = nn_mat(plan, op->out, arena);
-    const sdi_param *table = &plan->weights->params[op->param[0]];
-    const int64_t d = table->shape[1];
     for (int64_t r = 0; r < nn_rows(&op->out->shape); r++)
-        memcpy((float *)out.data + r * out.ld, table->values + ids[r] * d, (size_t)d * sizeof(float));
+        sdi_weights_row(plan->weights, op->param[0], ids[r], (float *)out.data + r * out.ld);
 }
 
 static void timesteps(const sdi_plan *plan, const nn_op *op, void *arena)
@@ -199,7 +237,7 @@ static void call(const sdi_plan *plan, const nn_op *op, const sdi_exec *exec, vo
     op->u.call.fn(exec, op, data);
 }
 
-static void execute(const sdi_plan *plan, const nn_op *op, const sdi_run *run)
+static void execute(sdi_plan *plan, nn_op *op, const sdi_run *run)
 {
     const sdi_kernels *k = &plan->weights->kernels;
     void *arena = run->arena;
@@ -211,12 +249,16 @@ static void execute(const sdi_plan *plan, const nn_op *op, const sdi_run *run)
     case NN_TIMESTEPS: timesteps(plan, op, arena); break;
     case NN_CALL: call(plan, op, &exec, arena); break;
     case NN_LINEAR: {
-        const sdi_linear a = linear_args(plan, op, arena);
+        const sdi_packed w = packed_now(plan, op, &exec);
+        sdi_linear a = linear_args(plan, op, arena);
+        a.w = &w;
         k->linear(&exec, &a);
         break;
     }
     case NN_CONV: {
-        const sdi_conv a = conv_args(plan, op, arena);
+        const sdi_packed w = packed_now(plan, op, &exec);
+        sdi_conv a = conv_args(plan, op, arena);
+        a.wt = &w;
         k->conv(&exec, &a);
         break;
     }
@@ -246,7 +288,7 @@ static void execute(const sdi_plan *plan, const nn_op *op, const sdi_run *run)
 sdiff_status sdi_plan_run(const sdi_env *env, sdi_plan *plan, nn_when when, const sdi_run *run)
 {
     for (int32_t i = 0; i < plan->op_count; i++) {
-        const nn_op *op = &plan->ops[i];
+        nn_op *op = &plan->ops[i];
         if (op->when != when)
             continue;
         if (run->cancel && atomic_load_explicit(run->cancel, memory_order_relaxed))
@@ -256,4 +298,41 @@ sdiff_status sdi_plan_run(const sdi_env *env, sdi_plan *plan, nn_when when, cons
             return sdi_fail(env, SDIFF_ERROR_CANCELLED, "cancelled by the progress callback");
     }
     return SDIFF_OK;
+}
+
+/* ---- the cache ------------------------------------------------------------------------------------ */
+
+uint64_t sdi_plan_streamed_bytes(const sdi_plan *plan)
+{
+    uint64_t sum = 0;
+    for (int32_t i = 0; i < plan->op_count; i++)
+        sum += aligned(plan->ops[i].pack_bytes);
+    return sum;
+}
+
+double sdi_plan_pack_seconds(const sdi_plan *plan)
+{
+    return plan->pack_seconds;
+}
+
+void sdi_plan_set_cache(sdi_plan *plan, void *memory, uint64_t bytes)
+{
+    plan->cache = memory;
+    bytes = bytes / PACK_ALIGN * PACK_ALIGN;
+    for (int32_t i = 0; i < plan->op_count; i++) {
+        nn_op *op = &plan->ops[i];
+        op->cached = 0;
+        op->cache_offset = NN_NOT_CACHED;
+        if (!op->pack_bytes || aligned(op->pack_bytes) > bytes)
+            continue;
+        bytes -= aligned(op->pack_bytes); // from the end, which the fewest overwrite
+        op->cache_offset = bytes;
+    }
+}
+
+void sdi_plan_spoil_cache(sdi_plan *plan, uint64_t bytes)
+{
+    for (int32_t i = 0; i < plan->op_count; i++)
+        if (plan->ops[i].cache_offset < bytes)
+            plan->ops[i].cached = 0;
 }

@@ -21,7 +21,7 @@ static int same_shape(sdi_nn *n, nn_tensor x, nn_tensor y, int channels_too, con
 /* out[:, column…] = act(x) + y */
 static nn_op map_op(nn_tensor x, nn_tensor y, sdi_act act, const nn_node *out)
 {
-    nn_op op = {.kind = NN_MAP, .matrix = -1, .param = {-1, -1}, .in = {nn_node_of(x)}};
+    nn_op op = {.kind = NN_MAP, .weight = -1, .param = {-1, -1}, .in = {nn_node_of(x)}};
     if (y)
         op.in[1] = nn_node_of(y);
     op.out = out;
@@ -97,7 +97,7 @@ nn_tensor nn_attention(sdi_nn *n, nn_tensor q, nn_tensor k, nn_tensor v, int32_t
         return &n->nothing.shape;
     }
     const int64_t d = q->c / heads, tq = q->h * q->w, tk = k->h * k->w;
-    nn_op op = {.kind = NN_ATTENTION, .matrix = -1, .param = {-1, -1},
+    nn_op op = {.kind = NN_ATTENTION, .weight = -1, .param = {-1, -1},
                 .in = {nn_node_of(q), nn_node_of(k), nn_node_of(v)}};
     op.u.attention = (sdi_attention){.b = q->n, .tq = tq, .tk = tk, .heads = heads,
                                      .d = (int32_t)d, .scale = (float)(1 / sqrt((double)d)),
@@ -110,7 +110,7 @@ nn_tensor nn_attention(sdi_nn *n, nn_tensor q, nn_tensor k, nn_tensor v, int32_t
 nn_tensor nn_timestep_embedding(sdi_nn *n, nn_tensor t, int64_t dim, int flip_sin_to_cos,
                                 float shift)
 {
-    nn_op op = {.kind = NN_TIMESTEPS, .matrix = -1, .param = {-1, -1}, .in = {nn_node_of(t)}};
+    nn_op op = {.kind = NN_TIMESTEPS, .weight = -1, .param = {-1, -1}, .in = {nn_node_of(t)}};
     op.u.timesteps.flip = flip_sin_to_cos;
     op.u.timesteps.shift = shift;
     op.out = nn_new_value(n, t->n, 1, 1, dim, SDI_F32);

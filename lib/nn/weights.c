@@ -6,6 +6,7 @@
 #include "nn/weights.h"
 
 #include "base/memory.h"
+#include "base/pages.h"
 
 #include <math.h>
 #include <string.h>
@@ -17,12 +18,21 @@ void sdi_weights_init(sdi_weights *weights, const sdi_env *env, const sdi_kernel
     weights->kernels = *kernels;
 }
 
+/* Of a look-up table, where they are its own. */
+static void free_rows(const sdi_weights *weights, sdi_param *p)
+{
+    if (p->role == SDI_ROLE_LOOKUP && !p->borrowed)
+        sdi_free(&weights->env, (void *)(uintptr_t)p->source);
+    p->source = NULL;
+}
+
 void sdi_weights_free(sdi_weights *weights)
 {
     for (int32_t i = 0; i < weights->count; i++) {
         sdi_free(&weights->env, weights->params[i].name);
         if (weights->params[i].owner < 0)
             sdi_free(&weights->env, weights->params[i].values);
+        free_rows(weights, &weights->params[i]);
     }
     for (int32_t i = 0; i < weights->matrix_count; i++)
         sdi_free(&weights->env, weights->matrices[i].data);
@@ -135,14 +145,41 @@ uint64_t sdi_weights_elements(const sdi_weights *weights)
     return sum;
 }
 
-uint64_t sdi_weights_bytes(const sdi_weights *weights)
+static uint64_t values_bytes(const sdi_weights *weights)
 {
     uint64_t sum = 0;
-    for (int32_t i = 0; i < weights->count; i++)
-        if (weights->params[i].role != SDI_ROLE_MATRIX)
+    for (int32_t i = 0; i < weights->count; i++) {
+        const sdi_role role = weights->params[i].role;
+        if (role == SDI_ROLE_VECTOR || role == SDI_ROLE_TABLE)
             sum += (uint64_t)weights->params[i].count * sizeof(float);
+    }
+    return sum;
+}
+
+uint64_t sdi_weights_bytes(const sdi_weights *weights)
+{
+    uint64_t sum = values_bytes(weights);
+    for (int32_t i = 0; i < weights->count; i++) {
+        const sdi_param *p = &weights->params[i];
+        if (p->role == SDI_ROLE_LOOKUP)
+            sum += (uint64_t)p->count * (p->source ? sdi_dtype_size(p->type) : sizeof(float));
+    }
     for (int32_t i = 0; i < weights->matrix_count; i++)
         sum += weights->kernels.pack_bytes(&weights->matrices[i]);
+    return sum;
+}
+
+uint64_t sdi_weights_resident_bytes(const sdi_weights *weights)
+{
+    uint64_t sum = values_bytes(weights);
+    for (int32_t i = 0; i < weights->count; i++) {
+        const sdi_param *p = &weights->params[i];
+        if (p->role == SDI_ROLE_LOOKUP && p->source && !p->borrowed)
+            sum += (uint64_t)p->count * sdi_dtype_size(p->type);
+    }
+    for (int32_t i = 0; i < weights->matrix_count; i++)
+        if (weights->matrices[i].data)
+            sum += weights->kernels.pack_bytes(&weights->matrices[i]);
     return sum;
 }
 
@@ -159,7 +196,7 @@ sdiff_status sdi_weights_allocate(const sdi_env *env, sdi_weights *weights)
 {
     for (int32_t i = 0; i < weights->count; i++) {
         sdi_param *p = &weights->params[i];
-        if (p->role == SDI_ROLE_MATRIX || p->values)
+        if (p->role == SDI_ROLE_MATRIX || p->role == SDI_ROLE_LOOKUP || p->values)
             continue;
         if (p->owner >= 0)
             p->values = weights->params[p->owner].values + p->row0;
@@ -168,7 +205,7 @@ sdiff_status sdi_weights_allocate(const sdi_env *env, sdi_weights *weights)
         if (!p->values)
             return SDIFF_ERROR_NO_MEMORY;
     }
-    for (int32_t i = 0; i < weights->matrix_count; i++) {
+    for (int32_t i = 0; i < weights->matrix_count && !weights->streamed; i++) {
         sdi_packed *m = &weights->matrices[i];
         if (!m->data)
             m->data = sdi_alloc(env, weights->kernels.pack_bytes(m), 1);
@@ -197,18 +234,79 @@ static void standardize(float *w, int64_t outputs, int64_t inputs)
     }
 }
 
-sdiff_status sdi_weights_bind(const sdi_exec *exec, sdi_weights *weights, int32_t param,
-                              const void *source, sdi_dtype type)
+/* ---- giving values ------------------------------------------------------------------------------ */
+
+static int is_narrow(sdi_dtype type)
 {
-    sdi_param *p = &weights->params[param];
-    p->bound = 1;
-    if (p->role != SDI_ROLE_MATRIX) {
-        sdi_convert_to_f32(p->values, source, type, (size_t)p->count);
-        return SDIFF_OK;
+    return type == SDI_F32 || type == SDI_F16 || type == SDI_BF16;
+}
+
+/* Look-up tables keep their file's type: they are large, and few of their rows are read. */
+static sdiff_status bind_rows(sdi_weights *weights, sdi_param *p, const void *source,
+                              sdi_dtype type)
+{
+    const sdi_dtype kept = is_narrow(type) ? type : SDI_F32;
+    void *rows = sdi_alloc(&weights->env, (uint64_t)p->count, sdi_dtype_size(kept));
+    if (!rows)
+        return SDIFF_ERROR_NO_MEMORY;
+    if (kept == type)
+        memcpy(rows, source, (size_t)p->count * sdi_dtype_size(type));
+    else
+        sdi_convert_to_f32(rows, source, type, (size_t)p->count);
+    free_rows(weights, p);
+    p->source = rows;
+    p->type = kept;
+    p->borrowed = 0;
+    return SDIFF_OK;
+}
+
+/* The first of the parameters that share a matrix: they were declared one after the other. */
+static int32_t first_part(const sdi_weights *weights, int32_t param)
+{
+    const int32_t matrix = weights->params[param].matrix;
+    while (param > 0 && weights->params[param - 1].matrix == matrix)
+        param--;
+    return param;
+}
+
+void sdi_weights_pack(const sdi_exec *exec, const sdi_weights *weights, int32_t first,
+                      sdi_packed *packed)
+{
+    const int32_t matrix = weights->params[first].matrix;
+    for (int32_t i = first; i < weights->count && weights->params[i].matrix == matrix; i++) {
+        const sdi_param *p = &weights->params[i];
+        const size_t bytes = (size_t)p->count * sdi_dtype_size(p->type);
+        if (!p->source)
+            continue;
+        if (weights->paged)
+            sdi_pages_expect(p->source, bytes);
+        weights->kernels.pack(exec, packed, p->row0, p->shape[0], p->source, p->type);
+        if (weights->paged)
+            sdi_pages_release(p->source, bytes);
     }
-    const int wide = type != SDI_F32 && type != SDI_F16 && type != SDI_BF16;
+}
+
+/* Gives a streamed matrix memory of its own, with the values that its parts have in the file. */
+static sdiff_status make_resident(const sdi_exec *exec, sdi_weights *weights, int32_t param)
+{
+    sdi_packed *m = &weights->matrices[weights->params[param].matrix];
+    if (m->data)
+        return SDIFF_OK;
+    sdi_packed packed = *m;
+    packed.data = sdi_alloc(&weights->env, weights->kernels.pack_bytes(m), 1);
+    if (!packed.data)
+        return SDIFF_ERROR_NO_MEMORY;
+    sdi_weights_pack(exec, weights, first_part(weights, param), &packed);
+    m->data = packed.data;
+    atomic_fetch_add(&weights->version, 1);
+    return SDIFF_OK;
+}
+
+static sdiff_status bind_matrix(const sdi_exec *exec, sdi_weights *weights, sdi_param *p,
+                                const void *source, sdi_dtype type)
+{
     float *values = NULL;
-    if (p->standardize || wide) {
+    if (p->standardize || !is_narrow(type)) {
         values = sdi_alloc(&weights->env, (uint64_t)p->count, sizeof *values);
         if (!values)
             return SDIFF_ERROR_NO_MEMORY;
@@ -223,11 +321,85 @@ sdiff_status sdi_weights_bind(const sdi_exec *exec, sdi_weights *weights, int32_
     return SDIFF_OK;
 }
 
+sdiff_status sdi_weights_bind(const sdi_exec *exec, sdi_weights *weights, int32_t param,
+                              const void *source, sdi_dtype type)
+{
+    sdi_param *p = &weights->params[param];
+    p->bound = 1;
+    if (p->role == SDI_ROLE_LOOKUP)
+        return bind_rows(weights, p, source, type);
+    if (p->role != SDI_ROLE_MATRIX) {
+        sdi_convert_to_f32(p->values, source, type, (size_t)p->count);
+        return SDIFF_OK;
+    }
+    SDI_TRY(make_resident(exec, weights, param));
+    p->changed = 1;
+    return bind_matrix(exec, weights, p, source, type);
+}
+
+/* Frees a matrix that holds what the file holds. */
+static void make_streamed(sdi_weights *weights, int32_t param)
+{
+    sdi_packed *m = &weights->matrices[weights->params[param].matrix];
+    const int32_t first = first_part(weights, param);
+    for (int32_t i = first; i < weights->count && weights->params[i].matrix ==
+                                                      weights->params[param].matrix; i++)
+        if (weights->params[i].changed || !weights->params[i].source)
+            return;
+    if (!m->data)
+        return;
+    sdi_free(&weights->env, m->data);
+    m->data = NULL;
+    atomic_fetch_add(&weights->version, 1);
+}
+
+sdiff_status sdi_weights_bind_mapped(const sdi_exec *exec, sdi_weights *weights, int32_t param,
+                                     const void *source, sdi_dtype type)
+{
+    sdi_param *p = &weights->params[param];
+    const int rows = p->role == SDI_ROLE_LOOKUP, matrix = p->role == SDI_ROLE_MATRIX;
+    if (!weights->streamed || !(rows || matrix) || !is_narrow(type) || p->standardize)
+        return sdi_weights_bind(exec, weights, param, source, type);
+    p->bound = 1;
+    if (rows)
+        free_rows(weights, p);
+    p->source = source;
+    p->type = type;
+    p->borrowed = 1;
+    p->changed = 0;
+    if (!matrix)
+        return SDIFF_OK;
+    make_streamed(weights, param);
+    return weights->matrices[p->matrix].data ? bind_matrix(exec, weights, p, source, type)
+                                             : SDIFF_OK;
+}
+
+/* ---- reading them ------------------------------------------------------------------------------- */
+
+void sdi_weights_row(const sdi_weights *weights, int32_t param, int64_t row, float *out)
+{
+    const sdi_param *p = &weights->params[param];
+    const size_t at = (size_t)(row * p->shape[1]) * sdi_dtype_size(p->type);
+    sdi_convert_to_f32(out, (const char *)p->source + at, p->type, (size_t)p->shape[1]);
+}
+
+/* A streamed parameter as it would come out of its packed form. */
+static void read_streamed(const sdi_weights *weights, const sdi_param *p, float *out)
+{
+    sdi_convert_to_f32(out, p->source, p->type, (size_t)p->count);
+    for (int64_t i = 0; weights->kernels.operand == SDI_BF16 && i < p->count; i++)
+        out[i] = sdi_bf16_to_f32(sdi_f32_to_bf16(out[i]));
+}
+
 void sdi_weights_read(const sdi_weights *weights, int32_t param, float *out)
 {
     const sdi_param *p = &weights->params[param];
-    if (p->role == SDI_ROLE_MATRIX)
+    if (p->role == SDI_ROLE_LOOKUP)
+        sdi_convert_to_f32(out, p->source, p->type, (size_t)p->count);
+    else if (p->role != SDI_ROLE_MATRIX)
+        memcpy(out, p->values, (size_t)p->count * sizeof *out);
+    else if (weights->matrices[p->matrix].data)
         weights->kernels.unpack(&weights->matrices[p->matrix], p->row0, p->shape[0], out);
     else
-        memcpy(out, p->values, (size_t)p->count * sizeof *out);
+        read_streamed(weights, p, out);
 }

@@ -72,6 +72,37 @@ static sdiff_status choose_rows(sdi_denoiser *d)
     return SDIFF_OK;
 }
 
+static sdiff_status plan_unet(sdi_denoiser *d)
+{
+    sdi_unet_args args;
+    memset(&args, 0, sizeof args);
+    args.config = &sdi_model_get_config(d->session->model)->unet;
+    args.b = d->batch;
+    args.h = d->h;
+    args.w = d->w;
+    args.context_tokens = d->conditioning ? d->conditioning->tokens : 0;
+    args.residuals = d->with_residuals;
+    for (int32_t i = 0; i < SDI_MAX_SIDES; i++)
+        d->text[i] = -1;
+    return sdi_session_plan(d->session, SDI_NET_UNET, &args, sizeof args, &d->unet);
+}
+
+sdiff_status sdi_denoiser_split(sdi_denoiser *d)
+{
+    if (d->with_residuals) // these are computed for all rows at once
+        return SDIFF_OK;
+    d->batch = 1;
+    return plan_unet(d);
+}
+
+double sdi_denoiser_work(const sdi_denoiser *d, int32_t evaluations)
+{
+    const double each = sdi_plan_flops(d->unet, NN_EACH), once = sdi_plan_flops(d->unet, NN_ONCE);
+    if (d->batch == d->rows)
+        return each * evaluations + once;
+    return (each + once) * evaluations * d->rows;
+}
+
 sdiff_status sdi_denoiser_init(sdi_denoiser *d, sdi_session *session,
                                const sdiff_generate_params *request,
                                const sdi_schedule_config *schedule,
@@ -88,8 +119,7 @@ sdiff_status sdi_denoiser_init(sdi_denoiser *d, sdi_session *session,
     d->h = h;
     d->w = w;
     d->strength = 1;
-    for (int32_t i = 0; i < SDI_MAX_SIDES; i++)
-        d->text[i] = -1;
+    d->with_residuals = with_residuals;
     SDI_TRY(choose_rows(d));
     if (session->controls && session->controls->count) {
         d->controls = session->controls;
@@ -97,15 +127,9 @@ sdiff_status sdi_denoiser_init(sdi_denoiser *d, sdi_session *session,
         if (!d->controls->residuals) // nothing that is evaluated listens
             d->controls = NULL;
     }
-    sdi_unet_args args;
-    memset(&args, 0, sizeof args);
-    args.config = &config->unet;
-    args.b = d->rows;
-    args.h = h;
-    args.w = w;
-    args.context_tokens = conditioning ? conditioning->tokens : 0;
-    args.residuals = with_residuals || d->controls;
-    return sdi_session_plan(session, SDI_NET_UNET, &args, sizeof args, &d->unet);
+    d->with_residuals |= d->controls != NULL;
+    d->batch = d->rows;
+    return plan_unet(d);
 }
 
 uint64_t sdi_denoiser_count(const sdi_denoiser *d)
@@ -164,14 +188,15 @@ sdiff_status sdi_denoiser_sampler(sdi_denoiser *d, sdi_noise *noise, sdi_sampler
 
 /* ---- one evaluation ---------------------------------------------------------------------------------- */
 
-/* Gives the U-Net the texts of a step where they differ from those it has. */
-static sdiff_status set_texts(sdi_denoiser *d, int32_t step)
+/* Gives the U-Net the texts of a step for the rows from `first` on, where they differ from those it
+ * has. */
+static sdiff_status set_texts(sdi_denoiser *d, int32_t step, int32_t first)
 {
     const sdi_conditioning *c = d->conditioning;
     const sdi_env *env = &d->session->env;
     int changed = d->text[0] < 0;
-    for (int32_t i = 0; i < d->rows; i++) {
-        const int32_t text = c ? sdi_conditioning_text_at(c, d->side[i], step) : 0;
+    for (int32_t i = 0; i < d->batch; i++) {
+        const int32_t text = c ? sdi_conditioning_text_at(c, d->side[first + i], step) : 0;
         changed |= text != d->text[i];
         d->text[i] = text;
     }
@@ -179,10 +204,10 @@ static sdiff_status set_texts(sdi_denoiser *d, int32_t step)
         return SDIFF_OK;
     if (c) {
         const size_t row = (size_t)c->tokens * (size_t)c->width;
-        float *contexts = sdi_alloc(env, (uint64_t)d->rows * row, sizeof *contexts);
+        float *contexts = sdi_alloc(env, (uint64_t)d->batch * row, sizeof *contexts);
         if (!contexts)
             return SDIFF_ERROR_NO_MEMORY;
-        for (int32_t i = 0; i < d->rows; i++)
+        for (int32_t i = 0; i < d->batch; i++)
             memcpy(contexts + (size_t)i * row, c->contexts + (size_t)d->text[i] * row,
                    row * sizeof *contexts);
         sdiff_status status = sdi_plan_set(env, d->unet, "context", contexts);
@@ -193,7 +218,7 @@ static sdiff_status set_texts(sdi_denoiser *d, int32_t step)
     }
     if (sdi_plan_has_input(d->unet, "class_labels")) {
         int32_t labels[SDI_MAX_SIDES];
-        for (int32_t i = 0; i < d->rows; i++)
+        for (int32_t i = 0; i < d->batch; i++)
             labels[i] = d->request->class_label;
         SDI_TRY(sdi_plan_set(env, d->unet, "class_labels", labels));
     }
@@ -253,6 +278,7 @@ static sdiff_status call_host(sdi_denoiser *d, const sdi_ask *ask)
                               .noise = d->output,
                               .timestep = ask->timestep,
                               .sigma = ask->sigma,
+                              .image = d->progress->state.image,
                               .step = ask->step,
                               .steps = ask->steps,
                               .channels = (int32_t)d->c,
@@ -270,16 +296,19 @@ static sdiff_status predict(sdi_denoiser *d, const sdi_ask *ask)
 {
     const sdi_env *env = &d->session->env;
     float timesteps[SDI_MAX_SIDES];
-    SDI_TRY(set_texts(d, ask->step));
     fill_rows(d);
     for (int32_t i = 0; i < d->rows; i++)
         timesteps[i] = (float)ask->timestep;
-    if (d->controls)
-        SDI_TRY(sdi_controls_apply(d, ask));
-    SDI_TRY(sdi_plan_set(env, d->unet, "sample", d->sample));
     SDI_TRY(sdi_plan_set(env, d->unet, "timestep", timesteps));
-    SDI_TRY(sdi_session_run(d->session, d->unet, NN_EACH));
-    SDI_TRY(sdi_session_get(d->session, d->unet, "out", d->output));
+    for (int32_t i = 0; i < d->rows; i += d->batch) {
+        SDI_TRY(set_texts(d, ask->step, i));
+        if (d->controls) // all rows at once: batch is rows
+            SDI_TRY(sdi_controls_apply(d, ask));
+        SDI_TRY(sdi_plan_set(env, d->unet, "sample", d->sample + (size_t)i * input_count(d)));
+        SDI_TRY(sdi_session_run(d->session, d->unet, NN_EACH));
+        SDI_TRY(sdi_session_get(d->session, d->unet, "out",
+                                d->output + (size_t)i * sdi_denoiser_count(d)));
+    }
     guide(d, ask);
     return call_host(d, ask);
 }

@@ -24,9 +24,11 @@ typedef struct sdi_denoiser {
     struct sdi_controls *controls;        // NULL: none
     sdi_progress *progress;               // is told which step is being made; NULL: nobody
     sdi_plan *unet;
-    int32_t rows;                 // of the U-Net's batch
+    int32_t rows;                 // predictions that guidance combines
+    int32_t batch;                // of them in one run of the U-Net: all, or one under a memory limit
     int32_t side[SDI_MAX_SIDES];  // the side of the conditioning that each row stands for
-    int32_t text[SDI_MAX_SIDES];  // the text that each row was last given, -1: none
+    int32_t text[SDI_MAX_SIDES];  // the text that each row of the batch was last given, -1: none
+    int32_t with_residuals;
     int64_t c, h, w;              // of the latents
     float *sample;                // [rows, in_channels, h, w]
     float *output;                // [rows, c, h, w]
@@ -59,8 +61,12 @@ sdiff_status sdi_denoiser_init(sdi_denoiser *d, sdi_session *session,
                                const sdi_schedule_config *schedule,
                                const sdi_conditioning *conditioning, int64_t h, int64_t w,
                                int with_residuals);
+/* Plans the U-Net anew for one row at a time. */
+sdiff_status sdi_denoiser_split(sdi_denoiser *d);
 sdiff_status sdi_denoiser_allocate(sdi_denoiser *d);
 void sdi_denoiser_free(sdi_denoiser *d);
+/* Floating-point operations of so many evaluations of the U-Net. */
+double sdi_denoiser_work(const sdi_denoiser *d, int32_t evaluations);
 uint64_t sdi_denoiser_count(const sdi_denoiser *d); // c * h * w
 
 /* A sampler for one picture; `noise` must outlive it. */

@@ -4,12 +4,15 @@
  */
 #include "pipeline/generate.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "pipeline/budget.h"
 #include "pipeline/control.h"
 #include "pipeline/mask.h"
 #include "pipeline/progress.h"
 #include "pipeline/start.h"
+#include "pipeline/tiling.h"
 
 #include <math.h>
 #include <string.h>
@@ -30,6 +33,8 @@ typedef struct generation {
     sdi_denoiser denoiser;
     sdi_start start;
     sdi_plan *decoder;
+    int32_t evaluations; // of the U-Net for one picture
+    sdi_budget budget;
     sdi_text_request text;
     sdi_conditioning conditioning;
     sdi_progress progress;
@@ -51,7 +56,27 @@ static sdiff_status read_prompts(generation *g)
                                  .steps = r->steps,
                                  .clip_skip = r->clip_skip,
                                  .emphasis = r->emphasis};
+    if (g->session->embeddings) {
+        g->text.embeddings = g->session->embeddings->items;
+        g->text.embedding_count = g->session->embeddings->count;
+    }
     return sdi_conditioning_read(&g->conditioning, g->session, &g->text);
+}
+
+/* How many evaluations one picture takes, and the sampler's memory; also refuses impossible sampler
+ * parameters early. */
+static sdiff_status count_evaluations(generation *g)
+{
+    const sdi_env *env = &g->session->env;
+    const uint64_t before = sdi_mem_used(env->mem);
+    sdi_noise noise;
+    sdi_noise_init(&noise, env, g->request, 0);
+    sdi_sampler *sampler = NULL;
+    SDI_TRY(sdi_denoiser_sampler(&g->denoiser, &noise, &sampler));
+    g->evaluations = sdi_sampler_evaluations(sampler);
+    g->budget.sampler = sdi_mem_used(env->mem) - before;
+    sdi_sampler_free(env, sampler);
+    return SDIFF_OK;
 }
 
 static sdiff_status plan(generation *g)
@@ -63,21 +88,22 @@ static sdiff_status plan(generation *g)
     SDI_TRY(sdi_denoiser_init(&g->denoiser, g->session, r, &g->schedule,
                               has_text(g) ? &g->conditioning : NULL, r->height / scale,
                               r->width / scale, 0));
+    g->session->tile = r->tile / scale;
     SDI_TRY(sdi_start_plan(&g->start, &g->denoiser));
+    SDI_TRY(count_evaluations(g));
     if (g->config->has[SDI_PART_VAE_DECODER] && !r->no_decode)
-        SDI_TRY(sdi_vae_plan(g->session, SDI_NET_VAE_DECODER, 1, g->denoiser.h, g->denoiser.w,
-                             &g->decoder));
-    return SDIFF_OK;
+        g->budget.decoder = &g->decoder;
+    return sdi_budget_fit(&g->budget);
 }
 
-static double total_work(const generation *g, int32_t evaluations)
+static double total_work(const generation *g)
 {
-    const sdi_plan *unet = g->denoiser.unet;
-    double each = sdi_plan_flops(unet, NN_EACH) * evaluations +
-                  sdi_controls_work(&g->denoiser, evaluations);
+    const sdi_denoiser *d = &g->denoiser;
+    double each = sdi_denoiser_work(d, g->evaluations) + sdi_controls_work(d, g->evaluations);
     if (g->decoder)
-        each += sdi_plan_flops(g->decoder, NN_EACH);
-    double once = sdi_plan_flops(unet, NN_ONCE) + sdi_start_work(&g->start);
+        each += sdi_plan_flops(g->decoder, NN_EACH) *
+                (double)sdi_tile_count(g->session, d->h, d->w);
+    double once = sdi_start_work(&g->start);
     if (has_text(g))
         once += sdi_conditioning_work(&g->conditioning);
     return once + each * g->request->batch_count;
@@ -136,9 +162,7 @@ static sdiff_status run_decoder(const generation *g, float *out)
     float *z = d->output; // no longer needed
     for (size_t i = 0; i < (size_t)sdi_denoiser_count(d); i++)
         z[i] = (float)(d->latents[i] / vae->scaling_factor + vae->shift_factor);
-    SDI_TRY(sdi_plan_set(&g->session->env, g->decoder, "z", z));
-    SDI_TRY(sdi_session_run(g->session, g->decoder, NN_EACH));
-    return sdi_session_get(g->session, g->decoder, "image", out);
+    return sdi_vae_decode(g->session, z, 1, d->h, d->w, out);
 }
 
 static sdiff_status decode(const generation *g, int32_t image)
@@ -179,34 +203,19 @@ static sdiff_status make_picture(generation *g, int32_t image)
     return decode(g, image);
 }
 
-/* How many evaluations one picture takes; also refuses impossible sampler parameters early. */
-static sdiff_status count_evaluations(generation *g, int32_t *evaluations)
-{
-    sdi_noise noise;
-    sdi_noise_init(&noise, &g->session->env, g->request, 0);
-    sdi_sampler *sampler = NULL;
-    SDI_TRY(sdi_denoiser_sampler(&g->denoiser, &noise, &sampler));
-    *evaluations = sdi_sampler_evaluations(sampler);
-    sdi_sampler_free(&g->session->env, sampler);
-    return SDIFF_OK;
-}
-
 static sdiff_status run(generation *g)
 {
-    int32_t evaluations = 0;
     SDI_TRY(plan(g));
-    SDI_TRY(count_evaluations(g, &evaluations));
-    SDI_TRY(sdi_session_reserve(g->session));
+    SDI_TRY(sdi_budget_reserve(&g->budget));
     SDI_TRY(sdi_denoiser_allocate(&g->denoiser));
     SDI_TRY(allocate_results(g));
     sdi_progress_init(&g->progress, g->request->on_progress, g->request->progress_user,
-                      total_work(g, evaluations));
+                      total_work(g));
     g->denoiser.progress = &g->progress;
     g->session->work = sdi_progress_work;
     g->session->work_user = &g->progress;
-    sdi_info(&g->session->env, "%llu bytes of working memory, %.0f GFLOP a step",
-             (unsigned long long)sdi_session_bytes(g->session),
-             sdi_plan_flops(g->denoiser.unet, NN_EACH) * 1e-9);
+    sdi_info(&g->session->env, "%.0f GFLOP a step",
+             sdi_plan_flops(g->denoiser.unet, NN_EACH) * g->denoiser.rows / g->denoiser.batch * 1e-9);
     if (has_text(g))
         SDI_TRY(sdi_conditioning_encode(&g->conditioning, &g->text));
     SDI_TRY(sdi_start_prepare(&g->start));
@@ -225,6 +234,7 @@ static void generation_init(generation *g, sdi_session *session,
     g->session = session;
     g->request = request;
     g->config = sdi_model_get_config(session->model);
+    g->budget = (sdi_budget){.session = session, .denoiser = &g->denoiser, .start = &g->start};
     g->schedule = g->config->schedule;
     if (request->spacing != SDIFF_SPACING_MODEL)
         g->schedule.spacing = (sdi_spacing)(request->spacing - SDIFF_SPACING_LEADING);
@@ -238,10 +248,19 @@ sdiff_status sdi_generate_memory(sdi_session *session, const sdiff_generate_para
     const sdiff_status status = plan(&g);
     sdi_conditioning_free(&g.conditioning);
     SDI_TRY(status);
-    const uint64_t pictures =
-        3 * (uint64_t)request->height * (uint64_t)request->width * (uint64_t)request->batch_count;
-    *bytes = sdi_session_bytes(session) + pictures * sizeof(float);
+    *bytes = sdi_budget_bytes(&g.budget);
     return SDIFF_OK;
+}
+
+/* What a memory limit cost. */
+static void tell_slowdown(const generation *g, double seconds)
+{
+    const double packing = sdi_session_pack_seconds(g->session);
+    if (packing > 0.01 * seconds)
+        sdi_warn(&g->session->env,
+                 "the memory limit made this %.1f times slower: %.1f of %.1f s went into packing "
+                 "weights anew",
+                 seconds / SDI_MAX(seconds - packing, 1e-3), packing, seconds);
 }
 
 sdiff_status sdi_generate(sdi_session *session, const sdiff_generate_params *request,
@@ -250,11 +269,16 @@ sdiff_status sdi_generate(sdi_session *session, const sdiff_generate_params *req
     generation g;
     generation_init(&g, session, request);
     g.out = out;
+    const double start = sdi_clock_seconds();
     const sdiff_status status = run(&g);
     session->work = NULL;
     sdi_conditioning_free(&g.conditioning);
     sdi_start_free(&g.start); // refers to the denoiser
     sdi_denoiser_free(&g.denoiser);
+    if (status == SDIFF_OK)
+        tell_slowdown(&g, sdi_clock_seconds() - start);
+    if (sdi_mem_limit(session->env.mem)) // others need it
+        sdi_session_release(session);
     if (status != SDIFF_OK)
         sdi_pictures_free(&session->env, out);
     return status;

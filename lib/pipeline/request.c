@@ -5,6 +5,7 @@
 #include "pipeline/depth.h"
 #include "pipeline/generate.h"
 #include "pipeline/mask.h"
+#include "pipeline/tiling.h"
 #include "pipeline/vae_code.h"
 
 #include <math.h>
@@ -41,7 +42,7 @@ static sdiff_status unsupported(const sdi_session *s, const char *what)
     return sdi_fail(&s->env, SDIFF_ERROR_UNSUPPORTED, "'%s' %s", sdi_model_name(s->model), what);
 }
 
-static sdiff_status check_model(const sdi_session *s)
+static sdiff_status check_model(const sdi_session *s, const sdiff_generate_params *r)
 {
     const sdi_model_config *config = sdi_model_get_config(s->model);
     const sdi_unet_config *unet = &config->unet;
@@ -58,9 +59,11 @@ static sdiff_status check_model(const sdi_session *s)
     const int latent = sdi_has_autoencoder(config);
     if (latent && config->vae.image_channels != 3)
         return unsupported(s, "has an autoencoder for other pictures than those of 3 colours");
-    if (!latent && unet->out_channels != 3 && unet->out_channels != 1)
+    const int pixels = unet->out_channels == 3 || unet->out_channels == 1;
+    if (!latent && !pixels && (r->image || !r->no_decode))
         return sdi_fail(&s->env, SDIFF_ERROR_UNSUPPORTED,
-                        "'%s' has no autoencoder and makes %d channels: pixels have 3 or 1",
+                        "'%s' has no autoencoder and makes %d channels: pixels have 3 or 1, more are "
+                        "left as latents (no_decode)",
                         sdi_model_name(s->model), unet->out_channels);
     return SDIFF_OK;
 }
@@ -69,15 +72,13 @@ static sdiff_status check_model(const sdi_session *s)
 static sdiff_status check_inputs_fit(const sdi_session *s, const sdiff_generate_params *r)
 {
     const sdi_task task = sdi_model_get_config(s->model)->task;
-    const int estimates = sdi_model_weights(s->model, SDI_PART_DEPTH) != NULL;
+    const int estimates = r->image && sdi_model_weights(s->model, SDI_PART_DEPTH);
     const char *what = NULL;
     if (task == SDI_TASK_INPAINT && (!r->image || !r->mask))
         what = "is an inpainting model (9 input channels): it needs a picture and a mask";
-    else if (task == SDI_TASK_DEPTH && !r->depth && !(r->image && estimates))
-        what = estimates ? "is a depth-to-image model (5 input channels): it needs a picture or a "
-                           "depth map"
-                         : "is a depth-to-image model (5 input channels) without a depth "
-                           "estimator: it needs a depth map";
+    else if (task == SDI_TASK_DEPTH && !r->depth && !estimates)
+        what = "is a depth-to-image model (5 input channels): it needs a depth map, or a picture and "
+               "a depth estimator of its own";
     else if (task != SDI_TASK_DEPTH && r->depth)
         what = "is no depth-to-image model: it has no input channel for a depth map";
     else if (r->mask && !r->image)
@@ -91,9 +92,8 @@ static sdiff_status check_inputs_fit(const sdi_session *s, const sdiff_generate_
 static sdiff_status check_picture(const sdi_session *s, const sdiff_generate_params *r)
 {
     const int64_t pixels = (int64_t)r->height * r->width;
-    const float slack = 1e-3f; // what resizing may have added
     for (int64_t i = 0; r->image && i < 3 * pixels; i++)
-        if (!(r->image[i] >= -slack && r->image[i] <= 1 + slack))
+        if (!(r->image[i] >= 0 && r->image[i] <= 1))
             return sdi_fail(&s->env, SDIFF_ERROR_INVALID_ARGUMENT,
                             "the picture is %g at column %lld of row %lld: 0 to 1 is needed",
                             r->image[i], (long long)(i % r->width),
@@ -129,11 +129,20 @@ static sdiff_status check_inputs(const sdi_session *s, sdiff_generate_params *r)
     return SDIFF_OK;
 }
 
+static sdiff_status check_tile(const sdi_session *s, int32_t tile, int32_t scale)
+{
+    if (!tile)
+        return SDIFF_OK;
+    if (!within(tile, SDI_SMALLEST_TILE * scale, MAX_SIDE))
+        return refuse(s, "side of tiles", tile, SDI_SMALLEST_TILE * scale, MAX_SIDE);
+    return check_side(s, "side of tiles", tile, scale);
+}
+
 sdiff_status sdi_request_check(const sdi_session *s, sdiff_generate_params *r)
 {
     const sdi_model_config *config = sdi_model_get_config(s->model);
     const int32_t scale = sdi_latent_scale(config);
-    SDI_TRY(check_model(s));
+    SDI_TRY(check_model(s, r));
     if (!r->width)
         r->width = config->unet.sample_size * scale;
     if (!r->height)
@@ -161,5 +170,6 @@ sdiff_status sdi_request_check(const sdi_session *s, sdiff_generate_params *r)
         return refuse(s, "class label", r->class_label, 0, config->unet.class_embeddings - 1);
     if (config->unet.cross_attention_dim && !within(r->clip_skip, 0, config->clip.layers))
         return refuse(s, "clip skip", r->clip_skip, 0, config->clip.layers);
+    SDI_TRY(check_tile(s, r->tile, scale));
     return check_inputs(s, r);
 }

@@ -49,6 +49,14 @@ void sdi_session_free(sdi_session *session)
     session->model = NULL;
 }
 
+static void drop_plan(sdi_session *session, sdi_slot *slot)
+{
+    if (session->cached == slot->plan)
+        session->cached = NULL;
+    sdi_plan_free(&session->env, slot->plan);
+    slot->plan = NULL;
+}
+
 sdiff_status sdi_session_add(sdi_session *session, sdi_model *model, sdi_part part,
                              sdi_network *network)
 {
@@ -68,7 +76,7 @@ sdiff_status sdi_session_add(sdi_session *session, sdi_model *model, sdi_part pa
 void sdi_session_remove(sdi_session *session, sdi_network network)
 {
     sdi_slot *slot = &session->slots[network];
-    sdi_plan_free(&session->env, slot->plan);
+    drop_plan(session, slot);
     sdi_model_unref(slot->model);
     memset(slot, 0, sizeof *slot);
 }
@@ -88,18 +96,21 @@ sdiff_status sdi_session_plan(sdi_session *session, sdi_network network, const v
     if (!weights)
         return sdi_fail(&session->env, SDIFF_ERROR_UNSUPPORTED, "the model '%s' has no %s",
                         sdi_model_name(model), sdi_part_name(part));
-    if (!slot->plan || memcmp(slot->args, key, sizeof key) != 0) {
-        sdi_plan_free(&session->env, slot->plan);
-        slot->plan = NULL;
+    const int version = atomic_load(&weights->version);
+    if (!slot->plan || slot->version != version || memcmp(slot->args, key, sizeof key) != 0) {
+        drop_plan(session, slot);
         SDI_TRY(sdi_plan_new(&session->env, weights, builders[part], args,
                              sdi_pool_size(session->pool), &slot->plan));
         memcpy(slot->args, key, sizeof key);
+        slot->version = version;
     }
     *out = slot->plan;
     return SDIFF_OK;
 }
 
-static uint64_t arena_needed(const sdi_session *session)
+/* ---- memory --------------------------------------------------------------------------------------- */
+
+uint64_t sdi_session_arena_needed(const sdi_session *session)
 {
     uint64_t needed = 0;
     for (int i = 0; i < SDI_MAX_SLOTS; i++)
@@ -108,31 +119,73 @@ static uint64_t arena_needed(const sdi_session *session)
     return needed;
 }
 
-uint64_t sdi_session_bytes(const sdi_session *session)
+uint64_t sdi_session_plan_bytes(const sdi_session *session)
 {
-    uint64_t bytes = arena_needed(session);
+    uint64_t bytes = 0;
     for (int i = 0; i < SDI_MAX_SLOTS; i++)
         if (session->slots[i].plan)
-            bytes += sdi_plan_own_bytes(session->slots[i].plan);
+            bytes += sdi_plan_bytes(session->slots[i].plan);
     return bytes;
+}
+
+double sdi_session_pack_seconds(const sdi_session *session)
+{
+    double seconds = 0;
+    for (int i = 0; i < SDI_MAX_SLOTS; i++)
+        if (session->slots[i].plan)
+            seconds += sdi_plan_pack_seconds(session->slots[i].plan);
+    return seconds;
+}
+
+static void free_arena(sdi_session *session)
+{
+    if (session->cached)
+        sdi_plan_set_cache(session->cached, NULL, 0);
+    session->cached = NULL;
+    sdi_free(&session->env, session->arena);
+    session->arena = NULL;
+    session->arena_bytes = 0;
+}
+
+void sdi_session_release(sdi_session *session)
+{
+    free_arena(session);
+    for (int i = 0; i < SDI_MAX_SLOTS; i++)
+        drop_plan(session, &session->slots[i]);
+}
+
+static sdiff_status reserve(sdi_session *session, uint64_t needed)
+{
+    if (session->arena && session->arena_bytes >= needed)
+        return SDIFF_OK;
+    free_arena(session);
+    session->arena = sdi_alloc(&session->env, needed, 1);
+    if (!session->arena)
+        return sdi_fail(&session->env, SDIFF_ERROR_NO_MEMORY,
+                        "%llu bytes of working memory are needed beside %llu in use and cannot be "
+                        "had; a smaller picture needs less",
+                        (unsigned long long)needed,
+                        (unsigned long long)sdi_mem_used(session->env.mem));
+    session->arena_bytes = needed;
+    return SDIFF_OK;
 }
 
 sdiff_status sdi_session_reserve(sdi_session *session)
 {
-    const uint64_t needed = arena_needed(session);
-    if (session->arena && session->arena_bytes >= needed)
-        return SDIFF_OK;
-    sdi_free(&session->env, session->arena);
-    session->arena_bytes = 0;
-    session->arena = sdi_alloc(&session->env, needed, 1);
-    if (!session->arena)
-        return sdi_fail(&session->env, SDIFF_ERROR_NO_MEMORY,
-                        "%llu bytes of working memory are needed and cannot be had; a smaller "
-                        "picture needs less",
-                        (unsigned long long)needed);
-    session->arena_bytes = needed;
+    return reserve(session, sdi_session_arena_needed(session));
+}
+
+sdiff_status sdi_session_reserve_cached(sdi_session *session, sdi_plan *plan, uint64_t spare)
+{
+    const uint64_t needed = sdi_session_arena_needed(session), own = sdi_plan_arena_bytes(plan);
+    const uint64_t useful = SDI_MAX(needed, own + sdi_plan_streamed_bytes(plan));
+    SDI_TRY(reserve(session, SDI_MIN(useful, needed + spare)));
+    session->cached = plan;
+    sdi_plan_set_cache(plan, (char *)session->arena + own, session->arena_bytes - own);
     return SDIFF_OK;
 }
+
+/* ---- running -------------------------------------------------------------------------------------- */
 
 static sdi_run run_of(const sdi_session *session)
 {
@@ -143,6 +196,10 @@ static sdi_run run_of(const sdi_session *session)
 sdiff_status sdi_session_run(sdi_session *session, sdi_plan *plan, nn_when when)
 {
     const sdi_run run = run_of(session);
+    if (session->cached && session->cached != plan) {
+        const uint64_t end = sdi_plan_arena_bytes(plan), begin = sdi_plan_arena_bytes(session->cached);
+        sdi_plan_spoil_cache(session->cached, end > begin ? end - begin : 0);
+    }
     return sdi_plan_run(&session->env, plan, when, &run);
 }
 

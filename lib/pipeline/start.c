@@ -8,6 +8,7 @@
 #include "pipeline/depth.h"
 #include "pipeline/depth_estimate.h"
 #include "pipeline/mask.h"
+#include "pipeline/tiling.h"
 
 #include <string.h>
 
@@ -47,7 +48,7 @@ static int estimates_depth(const sdi_start *s)
     return task_of(s) == SDI_TASK_DEPTH && !s->request->depth;
 }
 
-/* ---- planning ------------------------------------------------------------------------------------ */
+/* ---- planning -------------------------------------------------------------------------------- */
 
 sdiff_status sdi_start_plan(sdi_start *s, sdi_denoiser *denoiser)
 {
@@ -57,8 +58,10 @@ sdiff_status sdi_start_plan(sdi_start *s, sdi_denoiser *denoiser)
     s->request = r;
     s->from_picture = r->image && (r->strength < 1 || r->start_from_image);
     denoiser->strength = r->strength;
-    if (estimates_depth(s))
-        SDI_TRY(sdi_depth_plan(denoiser->session, r->height, r->width, &s->estimator));
+    if (estimates_depth(s)) {
+        sdi_depth_size(config_of(s), r->height, r->width, &s->map_h, &s->map_w);
+        SDI_TRY(sdi_depth_plan(denoiser->session, s->map_h, s->map_w, &s->estimator));
+    }
     if (!sdi_has_autoencoder(config_of(s)) || (!needs_picture(s) && !needs_masked(s)))
         return SDIFF_OK;
     return sdi_vae_plan(denoiser->session, SDI_NET_VAE_ENCODER, 1, r->height, r->width,
@@ -68,8 +71,14 @@ sdiff_status sdi_start_plan(sdi_start *s, sdi_denoiser *denoiser)
 double sdi_start_work(const sdi_start *s)
 {
     const int32_t runs = needs_picture(s) + needs_masked(s);
-    return (s->encoder ? runs * sdi_plan_flops(s->encoder, NN_EACH) : 0) +
-           (s->estimator ? sdi_plan_flops(s->estimator, NN_EACH) : 0);
+    const sdi_denoiser *d = s->denoiser;
+    double work = 0;
+    if (s->encoder)
+        work += runs * sdi_plan_flops(s->encoder, NN_EACH) *
+                (double)sdi_tile_count(d->session, d->h, d->w);
+    if (s->estimator)
+        work += sdi_plan_flops(s->estimator, NN_ONCE) + sdi_plan_flops(s->estimator, NN_EACH);
+    return work;
 }
 
 void sdi_start_free(sdi_start *s)
@@ -86,7 +95,7 @@ void sdi_start_free(sdi_start *s)
     memset(s, 0, sizeof *s);
 }
 
-/* ---- what is the same for all pictures --------------------------------------------------------------- */
+/* ---- what is the same for all pictures ------------------------------------------------------- */
 
 static sdiff_status allocate(sdi_start *s)
 {
@@ -130,29 +139,29 @@ static sdiff_status prepare_mask(sdi_start *s)
     return SDIFF_OK;
 }
 
+static sdiff_status estimate_depth(sdi_start *s)
+{
+    const sdiff_generate_params *r = s->request;
+    const sdi_denoiser *d = s->denoiser;
+    float *map = sdi_alloc(env_of(s), (uint64_t)(s->map_h * s->map_w), sizeof *map);
+    if (!map)
+        return SDIFF_ERROR_NO_MEMORY;
+    const sdiff_status status = sdi_depth_estimate(d->session, r->image, r->height, r->width, map);
+    if (status == SDIFF_OK)
+        sdi_depth_to_latents(map, s->map_h, s->map_w, d->h, d->w, s->concat);
+    sdi_free(env_of(s), map);
+    return status;
+}
+
 static sdiff_status prepare_depth(sdi_start *s)
 {
     const sdiff_generate_params *r = s->request;
     const sdi_denoiser *d = s->denoiser;
-    float *map = NULL;
-    int64_t h = 0, w = 0;
-    if (task_of(s) != SDI_TASK_DEPTH)
-        return SDIFF_OK;
-    if (!estimates_depth(s)) {
+    if (estimates_depth(s))
+        return estimate_depth(s);
+    if (r->depth)
         sdi_depth_to_latents(r->depth, r->depth_height, r->depth_width, d->h, d->w, s->concat);
-        return SDIFF_OK;
-    }
-    sdi_depth_size(config_of(s), r->height, r->width, &h, &w);
-    map = sdi_alloc(env_of(s), (uint64_t)h, (uint64_t)w * sizeof *map);
-    if (!map)
-        return SDIFF_ERROR_NO_MEMORY;
-    sdiff_status status = sdi_depth_estimate(d->session, r->image, r->height, r->width, map);
-    if (status == SDIFF_OK)
-        status = sdi_depth_check(env_of(s), map, h, w);
-    if (status == SDIFF_OK)
-        sdi_depth_to_latents(map, h, w, d->h, d->w, s->concat);
-    sdi_free(env_of(s), map);
-    return status;
+    return SDIFF_OK;
 }
 
 sdiff_status sdi_start_prepare(sdi_start *s)
@@ -171,7 +180,7 @@ sdiff_status sdi_start_prepare(sdi_start *s)
     return SDIFF_OK;
 }
 
-/* ---- one picture ----------------------------------------------------------------------------------- */
+/* ---- one picture ----------------------------------------------------------------------------- */
 
 /* Latents of a distribution: drawn, or its mean. */
 static sdiff_status draw_latents(const sdi_start *s, const sdi_posterior *p, sdi_noise *noise,

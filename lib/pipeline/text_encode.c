@@ -50,9 +50,7 @@ static sdiff_status gather(const sdi_session *session, const int32_t *ids, int32
             return sdi_fail(&session->env, SDIFF_ERROR_MISMATCH,
                             "token %d is outside of the model's vocabulary of %lld", ids[i],
                             (long long)table->shape[0]);
-        memcpy(out + (size_t)i * (size_t)table->shape[1],
-               table->values + (size_t)ids[i] * (size_t)table->shape[1],
-               (size_t)table->shape[1] * sizeof *out);
+        sdi_weights_row(weights, found, ids[i], out + (size_t)i * (size_t)table->shape[1]);
     }
     return SDIFF_OK;
 }

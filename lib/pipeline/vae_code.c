@@ -5,6 +5,7 @@
 #include "pipeline/vae_code.h"
 
 #include "base/memory.h"
+#include "pipeline/tiling.h"
 
 #include <math.h>
 #include <string.h>
@@ -19,16 +20,63 @@ int32_t sdi_latent_scale(const sdi_model_config *config)
     return sdi_has_autoencoder(config) ? 1 << (config->vae.levels - 1) : 1;
 }
 
+/* Numbers of a side of the network's input for each latent. */
+static int64_t input_scale(const sdi_session *session, sdi_network network)
+{
+    const sdi_model_config *config = sdi_model_get_config(session->model);
+    return network == SDI_NET_VAE_ENCODER ? sdi_latent_scale(config) : 1;
+}
+
 sdiff_status sdi_vae_plan(sdi_session *session, sdi_network network, int64_t b, int64_t h,
                           int64_t w, sdi_plan **out)
 {
     sdi_vae_args args;
     memset(&args, 0, sizeof args);
+    const int64_t scale = input_scale(session, network);
+    const int tiled = sdi_is_tiled(session, h / scale, w / scale);
     args.config = &sdi_model_get_config(session->model)->vae;
-    args.b = b;
-    args.h = h;
-    args.w = w;
+    args.b = tiled ? 1 : b;
+    args.h = tiled ? SDI_MIN(h, session->tile * scale) : h;
+    args.w = tiled ? SDI_MIN(w, session->tile * scale) : w;
     return sdi_session_plan(session, network, &args, sizeof args, out);
+}
+
+sdiff_status sdi_vae_fit(sdi_session *session, sdi_network network, int64_t b, int64_t h, int64_t w,
+                         uint64_t budget, sdi_plan **out)
+{
+    const int64_t scale = input_scale(session, network);
+    for (;;) {
+        SDI_TRY(sdi_vae_plan(session, network, b, h, w, out));
+        const uint64_t needed =
+            sdi_plan_arena_bytes(*out) + sdi_tiling_bytes(session, h / scale, w / scale);
+        const int32_t next = sdi_next_tile(session, h / scale, w / scale);
+        if (needed <= budget || !next)
+            return SDIFF_OK;
+        session->tile = next;
+    }
+}
+
+/* What the arena may take of the memory limit. */
+static uint64_t room(const sdi_session *session)
+{
+    const sdi_mem *mem = session->env.mem;
+    const uint64_t limit = sdi_mem_limit(mem), used = sdi_mem_used(mem);
+    return limit ? session->arena_bytes + (limit > used ? limit - used : 0) : UINT64_MAX;
+}
+
+/* The pictures one by one, each in tiles. */
+static sdiff_status run_tiled(sdi_session *session, sdi_network network, sdi_plan *plan, int64_t b,
+                              int64_t h, int64_t w, const float *in, float *out)
+{
+    const sdi_model_config *config = sdi_model_get_config(session->model);
+    const int64_t scale = sdi_latent_scale(config), z = config->vae.latent_channels;
+    const int64_t pixels = config->vae.image_channels * h * w * scale * scale;
+    const int64_t latents = h * w * (network == SDI_NET_VAE_DECODER || config->vae.codebook ? z : 2 * z);
+    const int decode = network == SDI_NET_VAE_DECODER;
+    for (int64_t i = 0; i < b; i++)
+        SDI_TRY(sdi_tiled_run(session, network, plan, h, w, in + i * (decode ? latents : pixels),
+                              out + i * (decode ? pixels : latents)));
+    return SDIFF_OK;
 }
 
 /* One network on one input. */
@@ -36,8 +84,11 @@ static sdiff_status run(sdi_session *session, sdi_network network, int64_t b, in
                         const char *input, const float *values, const char *output, float *out)
 {
     sdi_plan *plan = NULL;
-    SDI_TRY(sdi_vae_plan(session, network, b, h, w, &plan));
+    const int64_t scale = input_scale(session, network);
+    SDI_TRY(sdi_vae_fit(session, network, b, h, w, room(session), &plan));
     SDI_TRY(sdi_session_reserve(session));
+    if (sdi_is_tiled(session, h / scale, w / scale))
+        return run_tiled(session, network, plan, b, h / scale, w / scale, values, out);
     SDI_TRY(sdi_plan_set(&session->env, plan, input, values));
     SDI_TRY(sdi_session_run(session, plan, NN_EACH));
     return sdi_session_get(session, plan, output, out);
@@ -80,7 +131,7 @@ sdiff_status sdi_vae_encode(sdi_session *session, const float *image, int64_t b,
     return status;
 }
 
-/* ---- one picture as the start of a run ------------------------------------------------------------- */
+/* ---- one picture as the start of a run ------------------------------------------------------- */
 
 void sdi_posterior_free(const sdi_env *env, sdi_posterior *posterior)
 {

@@ -29,8 +29,12 @@ sdiff_status sdi_picture_encode(sdi_session *session, const float *planes, int64
                                 sdi_posterior *out);
 void sdi_posterior_free(const sdi_env *env, sdi_posterior *posterior);
 
-/* Plans an encoder or decoder without running it. */
+/* Plans an encoder (h x w pixels) or decoder (h x w latents) without running it; for the session's
+ * tile where that is smaller. */
 sdiff_status sdi_vae_plan(sdi_session *session, sdi_network network, int64_t b, int64_t h,
                           int64_t w, sdi_plan **out);
+/* The same with tiles as large as fit into an arena of `budget` bytes, or else the smallest. */
+sdiff_status sdi_vae_fit(sdi_session *session, sdi_network network, int64_t b, int64_t h, int64_t w,
+                         uint64_t budget, sdi_plan **out);
 
 #endif

@@ -5,9 +5,9 @@
 #include "text/tokenizer.h"
 
 #include "base/memory.h"
+#include "io/gunzip.h"
 #include "text/bpe.h"
 #include "text/clip_split.h"
-#include "text/gunzip.h"
 #include "text/normalize.h"
 
 #include <string.h>

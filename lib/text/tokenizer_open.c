@@ -4,8 +4,8 @@
  */
 #include "base/memory.h"
 #include "base/strbuf.h"
+#include "io/gunzip.h"
 #include "io/source.h"
-#include "text/gunzip.h"
 #include "text/tokenizer.h"
 
 #include <sys/stat.h>

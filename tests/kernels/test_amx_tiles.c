@@ -181,7 +181,8 @@ static void attention_case(int64_t tq, int64_t tk, int32_t heads, int32_t d, int
     const bf16_isa isa = emulated();
     const int64_t columns = (int64_t)heads * d;
     sdi_attention a = {.b = 2, .tq = tq, .tk = tk, .heads = heads, .d = d, .causal = causal,
-                       .scale = (float)(1 / sqrt((double)d)), .q = matrix(2 * tq, columns, SDI_BF16),
+                       .scale = (float)(1 / sqrt((double)d)),
+                       .q = matrix(2 * tq, columns, SDI_BF16),
                        .k = matrix(2 * tk, columns, SDI_BF16),
                        .v = matrix(2 * tk, columns, SDI_BF16),
                        .out = matrix(2 * tq, columns, SDI_F32)};

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- opening ------------------------------------------------------------------------------------ */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 void golden_open_model(golden_run *r, const char *model)
 {
@@ -47,7 +47,7 @@ void golden_close(golden_run *r)
     sdiff_context_free(r->context);
 }
 
-/* ---- running -------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static int give_draw(void *user, int64_t draw, float *out, size_t count)
 {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SD1 "fixtures/tiny-sd1"
 #define LORA SD1 "/lora/"
@@ -201,6 +202,70 @@ static void test_embeddings_leave_other_ids_as_they_were(void **state)
     close_bench(&b);
 }
 
+/* The vector that a table holds for a word, written as an embedding of another name. */
+static void write_word(bench *b, const char *word, const char *path)
+{
+    sdiff_tokenizer *tokenizer = NULL;
+    int32_t id = 0, count = 0;
+    size_t size = 0;
+    models_ok(b->model, sdiff_tokenizer_of_model(b->model, &tokenizer));
+    assert_int_equal(sdiff_tokenizer_encode(tokenizer, word, strlen(word), 0, &id, 1, &count),
+                     SDIFF_OK);
+    assert_int_equal(count, 1);
+    sdiff_tokenizer_free(tokenizer);
+    sdiff_tensors *table = models_golden(b->context, SD1 "/text_encoder/model.safetensors");
+    sdiff_tensors *file = models_tensors(b->context);
+    float *rows = models_values(table, "text_model.embeddings.token_embedding.weight", &size);
+    const int64_t width = 32;
+    assert_int_equal(sdiff_tensors_set(file, "emb_params", SDIFF_DTYPE_F32, 1, &width,
+                                       rows + id * width),
+                     SDIFF_OK);
+    assert_int_equal(sdiff_tensors_save(file, path), SDIFF_OK);
+    free(rows);
+    sdiff_tensors_free(table);
+    sdiff_tensors_free(file);
+}
+
+static void generate(bench *b, const char *prompt, const char *negative, float latents[4 * 8 * 8])
+{
+    sdiff_pipeline *pipeline = NULL;
+    sdiff_generate_params request;
+    sdiff_generate_params_init(&request, sizeof request);
+    request.prompt = prompt;
+    request.negative_prompt = negative;
+    request.steps = 2;
+    request.width = request.height = 64;
+    models_ok(b->model, sdiff_pipeline_new(b->model, &pipeline));
+    if (sdiff_pipeline_generate(pipeline, &request) != SDIFF_OK)
+        fail_msg("%s", sdiff_pipeline_error(pipeline));
+    assert_int_equal(sdiff_pipeline_result(pipeline, 0, latents, NULL), SDIFF_OK);
+    sdiff_pipeline_free(pipeline);
+}
+
+/* An embedding with the vector of "castle" is the word, in the prompt and in the negative. */
+static void test_prompts_use_embeddings_by_name(void **state)
+{
+    enum { BYTES = 4 * 8 * 8 * sizeof(float) };
+    float words[4 * 8 * 8], plain[4 * 8 * 8], named[4 * 8 * 8];
+    char path[] = "/tmp/sdi-word-XXXXXX";
+    (void)state;
+    const int file = mkstemp(path);
+    assert_true(file >= 0 && close(file) == 0);
+    bench b = open_bench(LORA "golden.safetensors");
+    generate(&b, "a (castle:1.3) on a hill", "red castle", words);
+    generate(&b, "a (my-word:1.3) on a hill", "red my-word", plain);
+    assert_memory_not_equal(words, plain, BYTES);
+    write_word(&b, "castle", path);
+    models_ok(b.model, sdiff_model_add_embedding(b.model, path, "my-word"));
+    generate(&b, "a (my-word:1.3) on a hill", "red my-word", named);
+    assert_memory_equal(words, named, BYTES);
+    models_ok(b.model, sdiff_model_clear_embeddings(b.model));
+    generate(&b, "a (my-word:1.3) on a hill", "red my-word", named);
+    assert_memory_equal(plain, named, BYTES);
+    unlink(path);
+    close_bench(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +274,7 @@ int main(void)
         cmocka_unit_test(test_lora_removed_is_never_applied),
         cmocka_unit_test(test_inversions_match_diffusers),
         cmocka_unit_test(test_embeddings_leave_other_ids_as_they_were),
+        cmocka_unit_test(test_prompts_use_embeddings_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

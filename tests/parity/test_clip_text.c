@@ -66,8 +66,7 @@ static void run_from_embeddings(parity *p, sdi_weights *weights, const sdi_clip_
     parity_run r;
     assert_true(param >= 0);
     for (int64_t i = 0; i < rows; i++)
-        memcpy(embeddings + i * d, weights->params[param].values + ids[i] * d,
-               (size_t)d * sizeof *embeddings);
+        sdi_weights_row(weights, param, ids[i], embeddings + i * d);
     parity_plan(p, &r, weights, sdi_clip_text_net, args);
     assert_false(sdi_plan_has_input(r.plan, "input_ids"));
     parity_set(p, &r, "embeddings", embeddings);

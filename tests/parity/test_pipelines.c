@@ -168,7 +168,7 @@ static void test_pictures_masks_and_depth_agree(void **state)
         check_picture_case(&picture_cases[i]);
 }
 
-/* ---- the trained model ---------------------------------------------------------------------------- */
+/* ---- the trained model ----------------------------------------------------------------------- */
 
 typedef struct drawing {
     const char *golden, *prompt, *negative, *sampler;

@@ -32,7 +32,7 @@ typedef struct bench {
     float *concat;
 } bench;
 
-/* ---- a model and the contexts of a golden file ---------------------------------------------------- */
+/* ---- a model and the contexts of a golden file ----------------------------------------------- */
 
 static void check_l2(bench *b, const char *name, const float *got, double tolerance)
 {
@@ -103,7 +103,7 @@ static void close_bench(bench *b)
     parity_close(&b->p);
 }
 
-/* ---- a run -------------------------------------------------------------------------------------------- */
+/* ---- a run ----------------------------------------------------------------------------------- */
 
 static int give_noise(void *user, int64_t draw, float *out, size_t count)
 {
@@ -186,7 +186,7 @@ static void set_sampler(bench *b, const char *sampler, int32_t steps, double eta
     b->request.eta = eta;
 }
 
-/* ---- image to image -------------------------------------------------------------------------------- */
+/* ---- image to image -------------------------------------------------------------------------- */
 
 /* The original adds noise of the level one step above the first one that it evaluates: that is
  * where a run of one step more would start. */
@@ -259,7 +259,7 @@ static void test_sd2_depth_run_agrees(void **state)
     close_bench(&b);
 }
 
-/* ---- what inpainting models are given ---------------------------------------------------------------- */
+/* ---- what inpainting models are given -------------------------------------------------------- */
 
 static void test_inpainting_inputs_agree(void **state)
 {
@@ -315,6 +315,22 @@ static void test_depth_maps_agree(void **state)
     parity_close(&p);
 }
 
+/* What the estimator says of a picture, as the U-Net gets it. */
+static void test_estimated_depth_agrees(void **state)
+{
+    (void)state;
+    parity p;
+    float out[64];
+    parity_open(&p, "fixtures/tiny-depth/golden/dpt_hybrid.safetensors");
+    float *depth = parity_golden(&p, "A.predicted_depth", NULL);
+    float *want = parity_golden(&p, "A.prepared.8x8", NULL);
+    sdi_depth_to_latents(depth, 96, 96, 8, 8, out);
+    parity_check(&p, "A.prepared.8x8", out, want, 64, 1e-4);
+    free(depth);
+    free(want);
+    parity_close(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +339,7 @@ int main(void)
         cmocka_unit_test(test_sd2_depth_run_agrees),
         cmocka_unit_test(test_inpainting_inputs_agree),
         cmocka_unit_test(test_depth_maps_agree),
+        cmocka_unit_test(test_estimated_depth_agrees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -218,6 +218,41 @@ static void test_saved_models_read_back_to_the_same_bits(void **state)
     }
 }
 
+/* Networks that stand alone have one layout only. */
+static void test_networks_alone_are_saved_as_files(void **state)
+{
+    static const char *const models[] = {"fixtures/tiny-controlnet",
+                                         "fixtures-ldm/controlnet.fp16.pth",
+                                         "fixtures/tiny-depth/depth_estimator"};
+    (void)state;
+    sdiff_context *context = models_context();
+    for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
+        sdiff_model *model = models_open(context, test_shared(models[i]));
+        save(model, place("n.safetensors"), SDIFF_SAVE_LDM, SDIFF_SAVE_KEEP);
+        sdiff_model *saved = models_open(context, place("n.safetensors"));
+        const sdi_model_config *a = sdi_model_get_config(saved->model);
+        const sdi_model_config *b = sdi_model_get_config(model->model);
+        printf("%s\n", models[i]);
+        same_weights(saved, model);
+        assert_int_equal(a->family, b->family);
+        if (b->has[SDI_PART_DEPTH])
+            assert_memory_equal(&a->depth, &b->depth, sizeof a->depth);
+        for (int32_t k = 0; b->has[SDI_PART_CONTROL] && k < b->unet.levels; k++) {
+            const int32_t width = b->unet.block_out_channels[k];
+            assert_int_equal(a->unet.head_dim ? width / a->unet.head_dim : a->unet.heads[k],
+                             b->unet.head_dim ? width / b->unet.head_dim : b->unet.heads[k]);
+        }
+        assert_int_equal(a->unet.norm_groups, b->unet.norm_groups);
+        sdiff_model_free(saved);
+        sdiff_save_params params;
+        sdiff_save_params_init(&params, sizeof params);
+        params.format = SDIFF_SAVE_DIFFUSERS;
+        assert_int_equal(sdiff_model_save(model, place("n"), &params), SDIFF_ERROR_UNSUPPORTED);
+        sdiff_model_free(model);
+    }
+    sdiff_context_free(context);
+}
+
 /* The second rounding changes nothing: what was written as half stays what it is. */
 static void test_narrow_types_are_stable(void **state)
 {
@@ -294,6 +329,19 @@ static void test_sd1_has_names_and_shapes_of_published_files(void **state)
     save(other, place("c.safetensors"), SDIFF_SAVE_LDM, SDIFF_SAVE_F32);
     same_names(place("c.safetensors"), test_shared(original));
     sdiff_model_free(other);
+    sdiff_model_free(model);
+    sdiff_context_free(context);
+}
+
+/* What another program wants of the file: depth estimator, projections of the text encoder. */
+static void test_sd2_keeps_what_has_no_use_here(void **state)
+{
+    static const char original[] = "fixtures-ldm/sd2-depth.fp16.safetensors";
+    (void)state;
+    sdiff_context *context = models_context();
+    sdiff_model *model = models_open(context, test_shared(original));
+    save(model, place("d.safetensors"), SDIFF_SAVE_LDM, SDIFF_SAVE_BF16);
+    same_names(place("d.safetensors"), test_shared(original));
     sdiff_model_free(model);
     sdiff_context_free(context);
 }
@@ -425,9 +473,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_saved_models_read_back_to_the_same_bits),
+        cmocka_unit_test(test_networks_alone_are_saved_as_files),
         cmocka_unit_test(test_narrow_types_are_stable),
         cmocka_unit_test(test_merged_loras_are_saved),
         cmocka_unit_test(test_sd1_has_names_and_shapes_of_published_files),
+        cmocka_unit_test(test_sd2_keeps_what_has_no_use_here),
         cmocka_unit_test(test_schedule_buffers_are_those_of_the_original),
         cmocka_unit_test(test_unconditional_models_survive_too),
         cmocka_unit_test(test_what_cannot_be_written_is_refused),

@@ -4,7 +4,7 @@
  */
 #include "test_api_support.h"
 
-/* ---- the same bits ------------------------------------------------------------------------------- */
+/* ---- the same bits --------------------------------------------------------------------------- */
 
 static void test_thread_counts_give_the_same_bits(void **state)
 {
@@ -106,7 +106,7 @@ static void test_picture_i_of_a_batch_is_a_single_run_with_seed_plus_i(void **st
     api_close(a);
 }
 
-/* ---- guidance ------------------------------------------------------------------------------------ */
+/* ---- guidance -------------------------------------------------------------------------------- */
 
 static void test_cfg_0_does_not_read_the_prompt(void **state)
 {
@@ -182,7 +182,7 @@ static void test_cfg_callback_is_asked_for_every_evaluation(void **state)
     api_close(a);
 }
 
-/* ---- latents ------------------------------------------------------------------------------------- */
+/* ---- latents --------------------------------------------------------------------------------- */
 
 static void assert_given_latents_equal_seed(const char *sampler)
 {
@@ -249,7 +249,7 @@ static void test_generators_differ(void **state)
     api_close(a);
 }
 
-/* ---- results ------------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 static void test_image_holds_the_rounded_result(void **state)
 {

@@ -13,7 +13,7 @@
 #include <xmmintrin.h>
 #endif
 
-/* ---- memory -------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static void test_host_allocator_is_used_and_balanced(void **state)
 {
@@ -32,7 +32,7 @@ static void test_host_allocator_is_used_and_balanced(void **state)
     api_close(a); // asserts that every block came back
 }
 
-/* What a request holds at most is what was foretold, but for small things. */
+/* What a request holds at most is what was foretold, but for small things: texts, latents, lists. */
 static void test_foretold_memory_is_what_is_used(void **state)
 {
     api *a = api_open();
@@ -45,7 +45,8 @@ static void test_foretold_memory_is_what_is_used(void **state)
     sdiff_context_memory(a->context, NULL, &peak);
     print_message("foretold %llu bytes, held %llu\n", (unsigned long long)foretold,
                   (unsigned long long)(peak - before));
-    assert_true(peak - before < foretold + (1 << 20) && peak - before > foretold / 2);
+    assert_true(peak - before < foretold + foretold / 20 + (1 << 20));
+    assert_true(peak - before > foretold / 2);
     api_close(a);
 }
 
@@ -124,7 +125,7 @@ static void test_failing_allocations_neither_crash_nor_leak(void **state)
     assert_true(n > 100);
 }
 
-/* ---- threads ------------------------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------------------------- */
 
 typedef struct runner {
     atomic_int calls;
@@ -162,7 +163,7 @@ static void test_host_parallel_for_is_used_and_gives_the_same_bits(void **state)
     }
 }
 
-/* ---- the floating-point mode --------------------------------------------------------------------- */
+/* ---- the floating-point mode ----------------------------------------------------------------- */
 
 typedef struct modes {
     unsigned csr;
@@ -215,7 +216,7 @@ static void test_floating_point_mode_is_kept(void **state)
 #endif
 }
 
-/* ---- silence ------------------------------------------------------------------------------------- */
+/* ---- silence --------------------------------------------------------------------------------- */
 
 static off_t size_of(int descriptor)
 {
@@ -270,7 +271,7 @@ static void test_library_prints_nothing(void **state)
     assert_int_equal(written, 0);
 }
 
-/* ---- log ----------------------------------------------------------------------------------------- */
+/* ---- log ------------------------------------------------------------------------------------- */
 
 typedef struct lines {
     int count, warnings, highest;
@@ -289,7 +290,7 @@ static void keep_line(void *user, int32_t level, const char *message)
     }
 }
 
-static void test_long_prompt_is_warned_of_at_every_level(void **state)
+static void test_cut_prompt_is_warned_of_at_every_level(void **state)
 {
     char prompt[1000] = "";
     while (strlen(prompt) < 400)
@@ -302,7 +303,8 @@ static void test_long_prompt_is_warned_of_at_every_level(void **state)
         params.log_user = &l;
         params.log_level = level;
         api *a = api_open_with(&params);
-        const sdiff_generate_params request = api_request(prompt);
+        sdiff_generate_params request = api_request(prompt);
+        request.emphasis = SDIFF_EMPHASIS_NONE; // one chunk, as diffusers
         api_ok(a->pipeline, sdiff_pipeline_generate(a->pipeline, &request));
         api_close(a);
         assert_int_equal(l.warnings, 1);
@@ -322,7 +324,7 @@ int main(void)
         cmocka_unit_test(test_host_parallel_for_is_used_and_gives_the_same_bits),
         cmocka_unit_test(test_floating_point_mode_is_kept),
         cmocka_unit_test(test_library_prints_nothing),
-        cmocka_unit_test(test_long_prompt_is_warned_of_at_every_level),
+        cmocka_unit_test(test_cut_prompt_is_warned_of_at_every_level),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,7 @@
  */
 #include "test_api_support.h"
 
-/* ---- orders of freeing ---------------------------------------------------------------------------- */
+/* ---- orders of freeing ----------------------------------------------------------------------- */
 
 /* Frees handle `which` of an api. */
 static void drop(api *a, int which)
@@ -77,7 +77,7 @@ static void test_small_handles_keep_the_context(void **state)
     free(a);
 }
 
-/* ---- failures ------------------------------------------------------------------------------------- */
+/* ---- failures -------------------------------------------------------------------------------- */
 
 static void test_failed_constructors_give_null_and_a_sentence(void **state)
 {
@@ -171,7 +171,7 @@ static void test_impossible_requests_are_refused(void **state)
     api_close(a);
 }
 
-/* ---- NULL ----------------------------------------------------------------------------------------- */
+/* ---- NULL ------------------------------------------------------------------------------------ */
 
 static void test_null_handles_are_refused(void **state)
 {
@@ -306,7 +306,7 @@ static void test_null_arguments_of_good_handles_are_refused(void **state)
     api_close(a);
 }
 
-/* ---- structs that grow --------------------------------------------------------------------------- */
+/* ---- structs that grow ----------------------------------------------------------------------- */
 
 typedef struct larger {
     sdiff_generate_params params;

@@ -6,7 +6,7 @@
 
 #include <time.h>
 
-/* ---- progress and steps -------------------------------------------------------------------------- */
+/* ---- progress and steps ---------------------------------------------------------------------- */
 
 typedef struct watcher {
     int32_t steps, images, calls;
@@ -73,7 +73,7 @@ static void test_progress_rises_to_1_and_every_step_is_told(void **state)
     }
 }
 
-/* ---- cancelling ---------------------------------------------------------------------------------- */
+/* ---- cancelling ------------------------------------------------------------------------------ */
 
 static int stop_at_second_step(void *user, const sdiff_step *step)
 {
@@ -185,7 +185,7 @@ static void test_another_thread_cancels(void **state)
     api_close(a);
 }
 
-/* ---- a loop of the host's own -------------------------------------------------------------------- */
+/* ---- a loop of the host's own ---------------------------------------------------------------- */
 
 /* The context of a prompt through the components. */
 static void encode(api *a, const char *prompt, float *context, size_t count)

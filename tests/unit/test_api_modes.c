@@ -34,7 +34,7 @@ static sdiff_generate_params request_of(const given *g, double strength)
     return request;
 }
 
-/* ---- the same thing -------------------------------------------------------------------------------- */
+/* ---- the same thing -------------------------------------------------------------------------- */
 
 static void test_strength_1_is_text_to_image(void **state)
 {
@@ -154,7 +154,7 @@ static void test_picture_i_of_a_batch_is_a_single_run(void **state)
     api_close(a);
 }
 
-/* ---- masks ------------------------------------------------------------------------------------------ */
+/* ---- masks ----------------------------------------------------------------------------------- */
 
 static void test_unmasked_pixels_come_back_bit_for_bit(void **state)
 {
@@ -184,7 +184,7 @@ static void test_unmasked_pixels_come_back_bit_for_bit(void **state)
     api_close(a);
 }
 
-/* ---- draws -------------------------------------------------------------------------------------------- */
+/* ---- draws ----------------------------------------------------------------------------------- */
 
 typedef struct draws {
     sdiff_generate_params request;
@@ -228,7 +228,7 @@ static void test_noise_callback_gives_every_draw(void **state)
     api_close(a);
 }
 
-/* ---- refusals ------------------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static void refuse(api *a, const sdiff_generate_params *request, const char *sentence)
 {
@@ -342,6 +342,37 @@ static void test_depth_model_refuses_bad_maps(void **state)
     api_close(a);
 }
 
+/* Without a map the model's own estimator is asked: the same as giving what it says. */
+static void test_depth_is_estimated_from_the_picture(void **state)
+{
+    api *a = api_open();
+    const given g = draw_given();
+    sdiff_depth *estimator = NULL;
+    int32_t width = 0, height = 0;
+    reopen(a, "fixtures/tiny-depth");
+    assert_int_equal(sdiff_depth_of_model(a->model, &estimator), SDIFF_OK);
+    assert_int_equal(sdiff_depth_size(estimator, SIDE, SIDE, &width, &height), SDIFF_OK);
+    float *map = malloc((size_t)width * (size_t)height * sizeof *map);
+    float latents[2][4 * PLANE / 64];
+    assert_int_equal(sdiff_depth_estimate(estimator, g.image, SIDE, SIDE, map), SDIFF_OK);
+    for (int i = 0; i < 2; i++) {
+        sdiff_generate_params request = request_of(&g, i ? 0.7 : 1);
+        api_ok(a->pipeline, sdiff_pipeline_generate(a->pipeline, &request));
+        api_ok(a->pipeline, sdiff_pipeline_result(a->pipeline, 0, latents[0], NULL));
+        request.depth = map;
+        request.depth_width = width;
+        request.depth_height = height;
+        api_ok(a->pipeline, sdiff_pipeline_generate(a->pipeline, &request));
+        api_ok(a->pipeline, sdiff_pipeline_result(a->pipeline, 0, latents[1], NULL));
+        assert_memory_equal(latents[0], latents[1], sizeof latents[0]);
+    }
+    sdiff_generate_params request = api_request("a red apple");
+    refuse(a, &request, "needs a depth map");
+    free(map);
+    sdiff_depth_free(estimator);
+    api_close(a);
+}
+
 /* Every allocation may fail: the call says so and the handle stays usable. */
 static void test_lack_of_memory_is_reported(void **state)
 {
@@ -380,6 +411,7 @@ int main(void)
         cmocka_unit_test(test_depth_for_an_ordinary_model_is_refused),
         cmocka_unit_test(test_inpainting_model_needs_picture_and_mask),
         cmocka_unit_test(test_depth_model_refuses_bad_maps),
+        cmocka_unit_test(test_depth_is_estimated_from_the_picture),
         cmocka_unit_test(test_lack_of_memory_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

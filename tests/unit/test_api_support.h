@@ -26,7 +26,7 @@ static inline const char *api_model_path(void)
     return path;
 }
 
-/* ---- a host allocator ---------------------------------------------------------------------------- */
+/* ---- a host allocator ------------------------------------------------------------------------ */
 
 typedef struct api_heap {
     atomic_llong blocks, bytes, count; // held, held, allocations ever
@@ -68,7 +68,7 @@ static inline void api_heap_assert_empty(api_heap *heap)
     assert_int_equal(atomic_load(&heap->bytes), 0);
 }
 
-/* ---- context, model, pipeline -------------------------------------------------------------------- */
+/* ---- context, model, pipeline ---------------------------------------------------------------- */
 
 typedef struct api {
     api_heap heap;

@@ -18,7 +18,7 @@ static sdi_image *make(const sdi_env *env, int32_t width, int32_t height, int32_
     return image;
 }
 
-/* ---- channels and planes ---------------------------------------------------------------------------- */
+/* ---- channels and planes --------------------------------------------------------------------- */
 
 static void test_alpha_is_composed(void **state)
 {
@@ -97,7 +97,7 @@ static void test_areas_outside_are_refused(void **state)
     test_env_free(&env);
 }
 
-/* ---- edges ------------------------------------------------------------------------------------------ */
+/* ---- edges ----------------------------------------------------------------------------------- */
 
 /* A step becomes the integral of the Gaussian. */
 static void test_blur_is_gaussian(void **state)
@@ -150,7 +150,7 @@ static void test_bad_edges_are_refused(void **state)
     test_env_free(&env);
 }
 
-/* ---- areas --------------------------------------------------------------------------------------------- */
+/* ---- areas ----------------------------------------------------------------------------------- */
 
 static sdi_rect area_of(const sdi_env *env, int32_t x, int32_t y, int32_t padding, int32_t width,
                         int32_t height)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * PNG files through the public API: every malformed and unusual one of bad.tsv, exact pixels, texts,
- * files that appear complete or not at all.
+ * PNG files through the public API: every malformed and unusual one of bad.tsv, exact pixels,
+ * texts, files that appear complete or not at all.
  */
 #include "test_api_support.h"
 #include "test_io_cases.h"
@@ -22,7 +22,7 @@ static sdiff_context *new_context(api_heap *heap)
     return context;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static int is_near(int a, int b, int tolerance)
 {
@@ -162,7 +162,7 @@ static void test_missing_png_is_an_io_error(void **state)
     api_heap_assert_empty(&heap);
 }
 
-/* ---- writing ------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 typedef struct folder {
     char path[64], file[80];
@@ -291,7 +291,7 @@ static void test_impossible_texts_are_refused(void **state)
     folder_drop(&f);
 }
 
-/* ---- resizing ------------------------------------------------------------------------------------ */
+/* ---- resizing -------------------------------------------------------------------------------- */
 
 static void test_resizing_keeps_flat_colours(void **state)
 {

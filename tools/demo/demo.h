@@ -9,6 +9,13 @@
 
 #include <stdio.h>
 
+/* The values of an option that may be given several times. */
+enum { MAX_LIST = 16 };
+typedef struct word_list {
+    const char *words[MAX_LIST];
+    int count;
+} word_list;
+
 /* What the user asked for: one field an option, filled by the table of options.c. */
 typedef struct settings {
     const char *model, *config, *vae, *vocab;
@@ -24,7 +31,10 @@ typedef struct settings {
     int64_t width, height; // 0: the model's
     int64_t steps, batch_count, threads, clip_skip;
     int64_t rng, spacing, compute, prediction, ema; // indices of the public enums
-    int64_t memory_limit;                           // bytes, 0: none
+    int64_t emphasis;
+    word_list loras, embeddings;
+    int64_t memory_limit; // bytes, 0: none
+    int64_t tile;         // the autoencoder in tiles
     int64_t list_samplers, verbose, quiet, version, help;
 } settings;
 
@@ -36,7 +46,7 @@ void settings_print_help(FILE *file);
 const char *settings_word(const char *option, int64_t value);
 int settings_find_word(const char *option, const char *word, int64_t *value); // 0: not found
 
-/* ---- parameters.c: settings in a PNG, in the form that A1111's web UI writes ------------------- */
+/* ---- parameters.c: settings in a PNG, in the form that A1111's web UI writes --------------- */
 
 /* What a picture was made with: a text for its "parameters" chunk, to be freed; NULL: no memory. */
 char *parameters_write(const settings *s, int64_t seed, int width, int height, const char *model);
@@ -47,7 +57,7 @@ char *parameters_write(const settings *s, int64_t seed, int width, int height, c
 int parameters_read(settings *s, char *text, char *ignored, size_t ignored_size,
                     const char **model);
 
-/* ---- names.c: samplers as A1111 shows them --------------------------------------------------------- */
+/* ---- names.c: samplers as A1111 shows them ------------------------------------------------- */
 
 /* "DPM++ 2M" and "Karras" (NULL: none) for the library's names. */
 const char *shown_sampler(const char *name);
@@ -58,7 +68,7 @@ int sampler_from_shown(const char *sampler, const char *schedule, const char **n
                        const char **schedule_name);
 void list_samplers(void);
 
-/* ---- paths.c ----------------------------------------------------------------------------------------- */
+/* ---- paths.c ------------------------------------------------------------------------------- */
 
 /* The model that comes with the project, beside the program in the build tree or installed. */
 const char *default_model(void);
@@ -69,7 +79,13 @@ char *model_name(const char *path);
 /* Whether a file can be put there, told before work is done for it. Returns an exit code. */
 int check_output(const char *path);
 
-/* ---- progress.c ---------------------------------------------------------------------------------------- */
+/* ---- adapters.c ------------------------------------------------------------------------------ */
+
+struct demo;
+/* Adds what --lora and --embedding name to the model. Returns an exit code. */
+int adapters_add(struct demo *d);
+
+/* ---- progress.c ---------------------------------------------------------------------------- */
 
 typedef struct progress {
     int bar, quiet;
@@ -86,7 +102,7 @@ int progress_update(void *p, const sdiff_progress *state);
 void progress_step(progress *p, const sdiff_step *step);
 void progress_end(progress *p);
 
-/* ---- filmstrip.c ------------------------------------------------------------------------------------------ */
+/* ---- filmstrip.c --------------------------------------------------------------------------- */
 
 /* Previews of the steps of one picture. */
 typedef struct filmstrip {
@@ -107,7 +123,7 @@ void filmstrip_step(filmstrip *f, const sdiff_step *step);
 int filmstrip_finish(filmstrip *f, sdiff_image *picture);
 void filmstrip_drop(filmstrip *f);
 
-/* ---- inputs.c: pictures to start from ------------------------------------------------------------------------ */
+/* ---- inputs.c: pictures to start from ------------------------------------------------------ */
 
 typedef struct inputs {
     sdiff_image *picture; // RGB, as loaded
@@ -127,7 +143,7 @@ int inputs_finish(struct demo *d, sdiff_image *made, sdiff_image **out);
 void inputs_drop(inputs *in);
 double inputs_strength(const settings *s); // in use
 
-/* ---- request.c ---------------------------------------------------------------------------------------------- */
+/* ---- request.c ----------------------------------------------------------------------------- */
 
 /* Everything a run of the program holds. */
 typedef struct demo {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pictures of the steps: what the latents would be if the noise predicted so far were taken away, as
- * files of their own (--preview) or side by side in one file with the picture last (--filmstrip).
+ * Pictures of the steps: what the latents would be if the noise predicted so far were taken away,
+ * as files of their own (--preview) or side by side in one file with the picture last (--filmstrip).
  */
 #include "demo.h"
 
@@ -16,7 +16,7 @@ static int complain_about(filmstrip *f, sdiff_status status, const char *sentenc
     return f->code;
 }
 
-/* ---- the strip ------------------------------------------------------------------------------------ */
+/* ---- the strip ------------------------------------------------------------------------------- */
 
 /* Rows of equal length, longer ones where there are very many steps. */
 static void lay_out(filmstrip *f, int32_t cells)
@@ -39,9 +39,9 @@ static void lay_out(filmstrip *f, int32_t cells)
 static int begin_strip(filmstrip *f, int32_t cells)
 {
     lay_out(f, cells);
-    const sdiff_status status = sdiff_image_new(
-        f->context, f->columns * (f->cell_width + GAP) + GAP, f->rows * (f->cell_height + GAP) + GAP,
-        3, NULL, &f->strip);
+    const int32_t width = f->columns * (f->cell_width + GAP) + GAP;
+    const int32_t height = f->rows * (f->cell_height + GAP) + GAP;
+    const sdiff_status status = sdiff_image_new(f->context, width, height, 3, NULL, &f->strip);
     if (status != SDIFF_OK)
         return complain_about(f, status, sdiff_context_error(f->context));
     memset(sdiff_image_pixels(f->strip), 255,
@@ -68,7 +68,7 @@ static int add_cell(filmstrip *f, const sdiff_image *image)
     return 0;
 }
 
-/* ---- one step ---------------------------------------------------------------------------------------- */
+/* ---- one step -------------------------------------------------------------------------------- */
 
 static int save_preview(filmstrip *f, const sdiff_image *image, int32_t step)
 {

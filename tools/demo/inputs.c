@@ -13,7 +13,7 @@ static int fail_library(demo *d, sdiff_status status)
     return complain("sd-demo", status, sdiff_context_error(d->context));
 }
 
-/* ---- reading -------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static int load(demo *d, const char *path, int32_t channels, sdiff_image **out)
 {
@@ -53,7 +53,7 @@ static int load_all(demo *d)
     return code;
 }
 
-/* ---- sizes ------------------------------------------------------------------------------------------ */
+/* ---- sizes ----------------------------------------------------------------------------------- */
 
 /* What the user says; else the picture's own size as far as the model can; else the model's. */
 static void choose_size(demo *d)
@@ -71,7 +71,7 @@ static void choose_size(demo *d)
         s->height = h < scale ? scale : h / scale * scale;
 }
 
-/* ---- planes ------------------------------------------------------------------------------------------ */
+/* ---- planes ---------------------------------------------------------------------------------- */
 
 static sdiff_status cut_area(demo *d, sdiff_image **picture, sdiff_image **mask)
 {
@@ -149,7 +149,7 @@ int inputs_read(demo *d)
     return status == SDIFF_OK ? 0 : fail_library(d, status);
 }
 
-/* ---- using ---------------------------------------------------------------------------------------------- */
+/* ---- using ----------------------------------------------------------------------------------- */
 
 double inputs_strength(const settings *s)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * sd-demo: draws what a sentence says. A thin user of the public headers: options.c says what can be
- * asked for, request.c asks the library.
+ * sd-demo: draws what a sentence says. A thin user of the public headers: options.c says what can
+ * be asked for, request.c asks the library.
  */
 #include "demo.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Samplers and schedules as A1111's web UI shows them (docs/samplers.md). Its samplers are
- * k-diffusion's; those of diffusers are shown by the same name, and parameters.c adds which is meant.
+ * k-diffusion's; those of diffusers are shown by the same name, and parameters.c adds which is
+ * meant.
  */
 #include "demo.h"
 

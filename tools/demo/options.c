@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum kind { HEADING, FLAG, TEXT, WHOLE, REAL, BYTES, CHOICE } kind;
+typedef enum kind { HEADING, FLAG, TEXT, WHOLE, REAL, BYTES, CHOICE, LIST } kind;
 
 typedef struct entry {
     const char *name;     // of the long option; HEADING: the line itself
@@ -67,12 +67,18 @@ static const entry entries[] = {
      "random numbers as of PyTorch on the CPU or on CUDA"},
     {"clip-skip", 0, WHOLE, AT(clip_skip), "N", INT32_MIN, INT32_MAX,
      "layer of the text encoder: 1 the last, 2 the one before (default: the model's)"},
+    {"emphasis", 0, CHOICE, AT(emphasis), "original|no_norm|interpolate|ignore|none", 0, 0,
+     "what brackets in sentences do: as A1111 (default), as ComfyUI (interpolate), …"},
     {"the model", 0, HEADING, 0, NULL, 0, 0, NULL},
     {"model", 'm', TEXT, AT(model), "PATH", 0, 0,
      "diffusers folder or single file (default: the small one that comes with the program)"},
     {"config", 0, TEXT, AT(config), "FILE", 0, 0,
      "configuration of a single file (flat JSON or LDM yaml)"},
     {"vae", 0, TEXT, AT(vae), "PATH", 0, 0, "a VAE that replaces the model's"},
+    {"lora", 0, LIST, AT(loras), "FILE[:SCALE]", 0, 0,
+     "an adapter of the weights; may be given several times"},
+    {"embedding", 0, LIST, AT(embeddings), "FILE", 0, 0,
+     "a textual inversion, called by its name in sentences; may be given several times"},
     {"vocab", 0, TEXT, AT(vocab), "PATH", 0, 0,
      "folder with vocab.json and merges.txt, or bpe_simple_vocab_16e6.txt.gz"},
     {"prediction", 0, CHOICE, AT(prediction), "model|epsilon|v|sample", 0, 0,
@@ -89,7 +95,9 @@ static const entry entries[] = {
     {"kernels", 0, TEXT, AT(kernels), "LIST", 0, 0,
      "kernel sets that may be used, e.g. ref,openblas (default all)"},
     {"memory-limit", 0, BYTES, AT(memory_limit), "N[K|M|G]", 0, 0,
-     "refuse what needs more bytes"},
+     "work in fewer bytes, slower; refused with the number where that is not possible"},
+    {"tile", 0, FLAG, AT(tile), NULL, 0, 0,
+     "decode and encode pictures in tiles, which takes less memory"},
     {"the program", 0, HEADING, 0, NULL, 0, 0, NULL},
     {"list-samplers", 0, FLAG, AT(list_samplers), NULL, 0, 0, "names of samplers and schedules"},
     {"verbose", 'v', FLAG, AT(verbose), NULL, 0, 0, "log, memory and times"},
@@ -117,7 +125,7 @@ void settings_init(settings *s)
     s->mask_padding = 32;
 }
 
-/* ---- words of choices --------------------------------------------------------------------------- */
+/* ---- words of choices ------------------------------------------------------------------------ */
 
 static const entry *find_entry(const char *name)
 {
@@ -158,12 +166,20 @@ const char *settings_word(const char *option, int64_t value)
     return word;
 }
 
-/* ---- parsing -------------------------------------------------------------------------------------- */
+/* ---- parsing --------------------------------------------------------------------------------- */
 
 static int refuse(const entry *e, const char *text, const char *needed)
 {
     fail(SDIFF_ERROR_INVALID_ARGUMENT, "--%s %.100s: %s", e->name, text, needed);
     return 0;
+}
+
+static int take_word(const entry *e, const char *text, word_list *list)
+{
+    if (list->count == MAX_LIST)
+        return refuse(e, text, "16 of them are possible");
+    list->words[list->count++] = text;
+    return 1;
 }
 
 static int take_whole(const entry *e, const char *text, int64_t *value)
@@ -200,6 +216,7 @@ static int take(settings *s, const entry *e, const char *text)
     switch (e->kind) {
     case FLAG: *(int64_t *)field = 1; return 1;
     case TEXT: *(const char **)field = text; return 1;
+    case LIST: return take_word(e, text, field);
     case WHOLE: return take_whole(e, text, field);
     case BYTES: return take_bytes(e, text, field);
     case REAL:
@@ -264,7 +281,7 @@ int settings_read(settings *s, int argc, char **argv)
     return 1;
 }
 
-/* ---- help ---------------------------------------------------------------------------------------------- */
+/* ---- help ------------------------------------------------------------------------------------ */
 
 void settings_print_help(FILE *file)
 {

@@ -6,15 +6,15 @@
  *     Negative prompt: what is not wanted
  *     Steps: 20, Sampler: DPM++ 2M Karras, CFG scale: 7, Seed: 42, Size: 512x512, Model: "a, b", …
  *
- * A value with a comma, a colon or a line break is a JSON string. Settings that A1111 has no word for
- * (Sampler id, Spacing …) are added behind its own; readers skip keys that they do not know.
+ * A value with a comma, a colon or a line break is a JSON string. Settings that A1111 has no word
+ * for (Sampler id, Spacing …) are added behind its own; readers skip keys that they do not know.
  */
 #include "demo.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- writing ------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void put_quoted(FILE *out, const char *text)
 {
@@ -114,7 +114,7 @@ char *parameters_write(const settings *s, int64_t seed, int width, int height, c
     return NULL;
 }
 
-/* ---- reading --------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 typedef struct reader {
     settings *s;

@@ -5,8 +5,10 @@
 #include "demo.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,11 +18,14 @@ static int is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-/* The folder that this program lies in; "" where the system does not tell. */
-static void own_folder(char *path, size_t size)
+/* The folder that this program lies in; "" where the system does not tell. The name it was started
+ * by serves where /proc is not mounted, as in a bare chroot. */
+static void own_folder(char path[PATH_MAX])
 {
-    const ssize_t length = readlink("/proc/self/exe", path, size - 1);
-    path[length > 0 ? length : 0] = '\0';
+    const char *started = (const char *)getauxval(AT_EXECFN);
+    path[0] = '\0';
+    if (!realpath("/proc/self/exe", path) && (!started || !realpath(started, path)))
+        path[0] = '\0';
     char *slash = strrchr(path, '/');
     if (slash)
         *slash = '\0';
@@ -30,19 +35,19 @@ const char *default_model(void)
 {
     static const char *const places[] = {"/../../models/tinysd",
                                          "/../share/stablediff/models/tinysd"};
-    static char path[5000];
-    char folder[4096];
+    static char path[PATH_MAX + 64];
+    char folder[PATH_MAX];
     const char *data = getenv("SDIFF_DATA_DIR");
     snprintf(path, sizeof path, "%.4000s/models/tinysd", data ? data : "");
-    if (data && is_folder(path))
+    if (data && *data && is_folder(path))
         return path;
-    own_folder(folder, sizeof folder);
+    own_folder(folder);
     for (size_t i = 0; *folder && i < sizeof places / sizeof places[0]; i++) {
         snprintf(path, sizeof path, "%s%s", folder, places[i]);
         if (is_folder(path))
             return path;
     }
-    return NULL;
+    return is_folder(DEMO_DATA_DIR "/models/tinysd") ? DEMO_DATA_DIR "/models/tinysd" : NULL;
 }
 
 /* Where the last part of a path begins, and its extension (or the end). */

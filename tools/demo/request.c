@@ -30,7 +30,7 @@ static double seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* ---- interruption ---------------------------------------------------------------------------------- */
+/* ---- interruption ---------------------------------------------------------------------------- */
 
 /* The first Ctrl-C asks the pipeline to stop, the second one finds the default action again. */
 static sdiff_pipeline *volatile running;
@@ -51,7 +51,7 @@ static void watch_interrupts(sdiff_pipeline *pipeline)
     sigaction(SIGTERM, &action, NULL);
 }
 
-/* ---- settings ---------------------------------------------------------------------------------------- */
+/* ---- settings -------------------------------------------------------------------------------- */
 
 static int recall(demo *d, settings *s)
 {
@@ -94,7 +94,7 @@ int demo_read_settings(demo *d, int argc, char **argv)
     return settings_read(s, argc, argv) ? 0 : EXIT_USAGE; // options come before the picture's
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------ */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static void log_line(void *user, int32_t level, const char *message)
 {
@@ -137,6 +137,10 @@ static int open_model(demo *d)
     params.compute = (int32_t)s->compute;
     params.prediction = (int32_t)s->prediction;
     params.use_ema = (int32_t)s->ema;
+    if (s->memory_limit) {
+        params.width = (int32_t)s->width;
+        params.height = (int32_t)s->height;
+    }
     if (!s->model)
         s->model = default_model();
     if (!s->model)
@@ -152,7 +156,7 @@ static int open_model(demo *d)
         progress_line(&d->progress, "%s\nloaded in %.2f s, %d threads, kernels %s",
                       sdiff_model_summary(d->model), seconds() - start,
                       sdiff_context_threads(d->context), sdiff_context_kernels(d->context));
-    return 0;
+    return adapters_add(d);
 }
 
 static int check_outputs(const settings *s)
@@ -195,7 +199,7 @@ int demo_open(demo *d)
     return code ? code : inputs_read(d);
 }
 
-/* ---- drawing ----------------------------------------------------------------------------------------- */
+/* ---- drawing --------------------------------------------------------------------------------- */
 
 static int on_step(void *user, const sdiff_step *step)
 {
@@ -203,6 +207,14 @@ static int on_step(void *user, const sdiff_step *step)
     progress_step(&d->progress, step);
     filmstrip_step(&d->film, step);
     return d->film.code != 0;
+}
+
+/* Half of a picture's longer side, or 512 pixels where that is more than these. */
+static int32_t tile_side(const sdiff_generate_params *request, int32_t scale)
+{
+    const int32_t side = request->width > request->height ? request->width : request->height;
+    const int32_t half = side / 2 < 512 ? side / 2 : 512, least = 8 * scale;
+    return half < least ? least : half / scale * scale;
 }
 
 static void fill_request(const demo *d, int64_t seed, sdiff_generate_params *request)
@@ -223,6 +235,9 @@ static void fill_request(const demo *d, int64_t seed, sdiff_generate_params *req
     request->rng = (int32_t)s->rng;
     request->spacing = (int32_t)s->spacing;
     request->clip_skip = (int32_t)s->clip_skip;
+    request->emphasis = (int32_t)s->emphasis;
+    if (s->tile)
+        request->tile = tile_side(request, sdiff_model_latent_scale(d->model));
     inputs_fill(d, request);
 }
 

@@ -28,7 +28,7 @@ static int fail_tensors(const run *r)
     return complain("sd-probe", SDIFF_ERROR_INVALID_ARGUMENT, sdiff_tensors_error(r->p->in));
 }
 
-/* ---- callbacks ---------------------------------------------------------------------------------- */
+/* ---- callbacks ------------------------------------------------------------------------------- */
 
 static int keep_step(void *user, const sdiff_step *step)
 {
@@ -65,7 +65,7 @@ static int give_noise(void *user, int64_t draw, float *out, size_t count)
     return !ok;
 }
 
-/* ---- the request ---------------------------------------------------------------------------------- */
+/* ---- the request ----------------------------------------------------------------------------- */
 
 /* One of a list of words as its index + first; 0 after a complaint. */
 static int read_word(const probe *p, const char *key, const char *const *words, int32_t first,
@@ -94,12 +94,14 @@ static int read_words(run *r)
     static const char *const encodes[] = {"sample", "mode", NULL};
     static const char *const finals[] = {"zero", "sigma_min", NULL};
     static const char *const switches[] = {"0", "1", NULL};
+    static const char *const decodes[] = {"1", "0", NULL};
     sdiff_generate_params *g = &r->request;
     const probe *p = r->p;
     return read_word(p, "spacing", spacings, SDIFF_SPACING_LEADING, &g->spacing) &&
            read_word(p, "emphasis", emphases, 0, &g->emphasis) &&
            read_word(p, "encode", encodes, 0, &g->encode_mode) &&
            read_word(p, "final", finals, 0, &g->final_sigma_min) &&
+           read_word(p, "decode", decodes, 0, &g->no_decode) &&
            read_word(p, "keep", switches, 0, &g->keep_unmasked) &&
            read_word(p, "from_image", switches, 0, &g->start_from_image);
 }
@@ -110,13 +112,14 @@ static int read_keys(run *r)
 {
     const probe *p = r->p;
     sdiff_generate_params *g = &r->request;
-    long long steps = g->steps, skip = 0, seed = 0;
+    long long steps = g->steps, skip = 0, seed = 0, label = 0;
     g->emphasis = SDIFF_EMPHASIS_NONE;
     g->start_from_image = strcmp(p->component, "inpaint") != 0;
     g->keep_unmasked = 0;
     if (!probe_int(p, "steps", INT32_MIN, INT32_MAX, &steps) ||
         !probe_int(p, "clip_skip", INT32_MIN, INT32_MAX, &skip) ||
         !probe_int(p, "seed", INT64_MIN, INT64_MAX, &seed) ||
+        !probe_int(p, "class", INT32_MIN, INT32_MAX, &label) ||
         !probe_real(p, "cfg", &g->cfg_scale) || !probe_real(p, "eta", &g->eta) ||
         !probe_real(p, "rescale", &g->cfg_rescale) || !probe_real(p, "strength", &g->strength) ||
         !read_words(r))
@@ -128,10 +131,11 @@ static int read_keys(run *r)
     g->steps = (int32_t)steps;
     g->clip_skip = (int32_t)skip;
     g->seed = seed;
+    g->class_label = (int32_t)label;
     return 0;
 }
 
-/* ---- input tensors -------------------------------------------------------------------------------- */
+/* ---- input tensors --------------------------------------------------------------------------- */
 
 static int misshapen(const char *name, const char *needed)
 {
@@ -276,7 +280,7 @@ static int read_noise(run *r)
     return failed;
 }
 
-/* ---- results ---------------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 static int put(run *r, const char *name, const int64_t *shape, const float *data)
 {
@@ -295,7 +299,7 @@ static int put_results(run *r)
     int code = latents && images ? 0 : complain("sd-probe", SDIFF_ERROR_NO_MEMORY, NULL);
     for (size_t i = 0; i < b && !code; i++)
         sdiff_pipeline_result(r->pipeline, (int32_t)i, latents + i * r->count,
-                              images + i * pixels);
+                              r->request.no_decode ? NULL : images + i * pixels);
     for (int32_t i = 0; i < r->step_count && !code; i++) {
         char name[32];
         snprintf(name, sizeof name, "latents.%d", i);
@@ -303,7 +307,7 @@ static int put_results(run *r)
     }
     if (!code)
         code = put(r, "latents", r->shape, latents);
-    if (!code)
+    if (!code && !r->request.no_decode)
         code = put(r, "image", image_shape, images);
     free(latents);
     free(images);

@@ -47,8 +47,8 @@ int sdi_x86_amx_works(void)
         a[i] = sdi_f32_to_bf16(check_number(i));
     for (int i = 0; i < (int)SDI_COUNT(b); i++)
         b[i] = sdi_f32_to_bf16(check_number(i + 5));
-    bf16_tile t = {.a = {a, a + BF16_RUN * BF16_STEP}, .offsets = offset, .steps = 1, .last_pairs = 16,
-                   .b = b, .c = c, .rows = {BF16_RUN, BF16_RUN}};
+    bf16_tile t = {.a = {a, a + BF16_RUN * BF16_STEP}, .offsets = offset, .steps = 1,
+                   .last_pairs = 16, .b = b, .c = c, .rows = {BF16_RUN, BF16_RUN}};
     enter();
     tile(&t);
     t.add = 1;

@@ -4,7 +4,7 @@
  */
 #include "kernel/x86/vec_avx512.h"
 
-/* 16 accumulators: enough for two multiply-adds a cycle, and d of all networks is a multiple of 8. */
+/* 16 accumulators: enough for two multiply-adds a cycle; d of all networks is a multiple of 8. */
 enum { QUERY_VECS = 2, TILE_ROWS = 8 };
 
 #include "kernel/x86/attention_tmpl.h"

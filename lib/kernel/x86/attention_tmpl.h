@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Attention with a running softmax (Dao et al. 2022, "FlashAttention"; Milakov and Gimelshein 2018),
+ * Attention by running softmax (Milakov and Gimelshein 2018; Dao et al. 2022, "FlashAttention"),
  * transposed: the lanes of a vector are queries. Included by attention_<isa>.c, which defines
  *
  *     QUERY_VECS   vectors of queries side by side: a strip is QUERY_VECS * VEC queries

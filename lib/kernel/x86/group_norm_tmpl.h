@@ -3,14 +3,14 @@
  * Group normalisation in two readings and one writing of the map; included by group_norm_<isa>.c.
  *
  * The rows are cut into blocks that fit the second-level cache. First reading, block by block: a
- * group's mean over every eighth row is the shift; sums of x - shift and (x - shift)^2 over all
- * rows give the block's mean and squared deviations. A shift from an eighth of the numbers is at
- * most sqrt(7) standard deviations off whatever the numbers are (Cauchy-Schwarz), so the
- * difference of the two sums loses less than 3 bits, however large the mean. Where the mean is no
- * larger than the deviation, the shift is a short number: x - shift is then exact for most x, and
- * its rounding no bias that all x of a binade share. Blocks are put
- * together in double (Chan, Golub and LeVeque 1983). Second reading: (x - mean) / deviation *
- * weight + bias, the mean in two parts so that subtracting it is exact near it, and SiLU.
+ * group's mean over the first eighth of the rows is the shift; sums of x - shift and (x - shift)^2
+ * over all rows give the block's mean and squared deviations. A shift from an eighth of the numbers
+ * is at most sqrt(7) standard deviations off whatever the numbers are (Cauchy-Schwarz), so the
+ * difference of the two sums loses no more than 3 bits, however large the mean. Where the mean is
+ * not much larger than the deviation, the shift is a short number: x - shift is then exact for most
+ * x, and its rounding no bias that all x of a binade share. Blocks are put together in double
+ * (Chan, Golub and LeVeque 1983). Second reading: (x - mean) / deviation * weight + bias, the mean
+ * in two parts so that subtracting it is exact near it, and SiLU.
  *
  * Roof: memory. Bytes: x twice (the second time often from a cache), out once.
  */
@@ -81,21 +81,27 @@ static void add_moments(const float *x, const float *shift, int64_t c, double *s
     }
 }
 
-/* The same for four rows that lie `ld` floats apart. */
+/* The same for `n` channels of four rows that lie `ld` floats apart. */
+static inline void add_four(const float *x, int64_t ld, const float *shift, int64_t n, double *sum,
+                            float *square)
+{
+    const vec m = vec_loadu(shift);
+    const vec y0 = vec_sub(vec_load(x, n), m), y1 = vec_sub(vec_load(x + ld, n), m);
+    const vec y2 = vec_sub(vec_load(x + 2 * ld, n), m), y3 = vec_sub(vec_load(x + 3 * ld, n), m);
+    const vec s = vec_add(vec_add(y0, y1), vec_add(y2, y3));
+    const vec q = vec_add(vec_fma(y1, y1, vec_mul(y0, y0)), vec_fma(y3, y3, vec_mul(y2, y2)));
+    vec_wide_store(sum, vec_wide_add(vec_wide_load(sum), s));
+    vec_storeu(square, vec_add(vec_loadu(square), q));
+}
+
 static void add_moments4(const float *x, int64_t ld, const float *shift, int64_t c, double *sum,
                          float *square)
 {
-    for (int64_t i = 0; i < c; i += VEC) {
-        const vec m = vec_loadu(shift + i);
-        const vec y0 = vec_sub(vec_load(x + i, c - i), m);
-        const vec y1 = vec_sub(vec_load(x + ld + i, c - i), m);
-        const vec y2 = vec_sub(vec_load(x + 2 * ld + i, c - i), m);
-        const vec y3 = vec_sub(vec_load(x + 3 * ld + i, c - i), m);
-        const vec s = vec_add(vec_add(y0, y1), vec_add(y2, y3));
-        const vec q = vec_add(vec_fma(y1, y1, vec_mul(y0, y0)), vec_fma(y3, y3, vec_mul(y2, y2)));
-        vec_wide_store(sum + i, vec_wide_add(vec_wide_load(sum + i), s));
-        vec_storeu(square + i, vec_add(vec_loadu(square + i), q));
-    }
+    int64_t i = 0;
+    for (; i + VEC <= c; i += VEC)
+        add_four(x + i, ld, shift + i, VEC, sum + i, square + i);
+    if (i < c)
+        add_four(x + i, ld, shift + i, c - i, sum + i, square + i);
 }
 
 static double total(const double *x, int64_t count)
@@ -134,7 +140,7 @@ static void sample_shift(const job *j, int64_t row0, int64_t rows, float *shift,
     memset(sum, 0, (size_t)j->pitch * sizeof *sum);
     memset(square, 0, (size_t)j->pitch * sizeof *square);
     memset(shift, 0, (size_t)j->pitch * sizeof *shift);
-    for (int64_t r = 0; r < rows; r += SAMPLE)
+    for (int64_t r = 0; r < sdi_pieces(rows, SAMPLE); r++)
         add_row(elements_read(&a->x, row0 + r, 0, a->c, buffer), a->c, sum, square);
     const double count = (double)(sdi_pieces(rows, SAMPLE) * channels);
     for (int64_t g = 0; g < a->groups; g++) {
@@ -236,14 +242,22 @@ static void scale_piece(void *argument, int64_t index, int32_t worker)
     }
 }
 
+static inline void apply_vec(const float *x, int64_t n, const float *high, const float *factor,
+                             const float *summand, int silu, float *out)
+{
+    const vec y = vec_sub(vec_load(x, n), vec_loadu(high));
+    const vec z = vec_fma(y, vec_loadu(factor), vec_loadu(summand));
+    vec_store(out, silu ? vec_swish(z, 1) : z, n);
+}
+
 static inline void apply_row(const float *x, int64_t c, const float *high, const float *factor,
                              const float *summand, int silu, float *out)
 {
-    for (int64_t i = 0; i < c; i += VEC) {
-        const vec y = vec_sub(vec_load(x + i, c - i), vec_loadu(high + i));
-        const vec z = vec_fma(y, vec_loadu(factor + i), vec_loadu(summand + i));
-        vec_store(out + i, silu ? vec_swish(z, 1) : z, c - i);
-    }
+    int64_t i = 0;
+    for (; i + VEC <= c; i += VEC)
+        apply_vec(x + i, VEC, high + i, factor + i, summand + i, silu, out + i);
+    if (i < c)
+        apply_vec(x + i, c - i, high + i, factor + i, summand + i, silu, out + i);
 }
 
 static void apply_piece(void *argument, int64_t index, int32_t worker)

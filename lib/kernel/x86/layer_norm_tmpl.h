@@ -95,16 +95,24 @@ static row_stats stats_of(const sdi_layer_norm *a, int64_t row, float *buffer)
     return t;
 }
 
-static void apply_part(const sdi_layer_norm *a, int64_t c0, int64_t count, const row_stats *t,
+static inline void apply_vec(const float *x, const float *weight, const float *bias, int64_t n,
+                             const row_stats *t, float *out)
+{
+    const vec y = vec_sub(vec_sub(vec_load(x, n), vec_set(t->high)), vec_set(t->low));
+    const vec z = vec_mul(y, vec_set(t->inverse));
+    vec_store(out, vec_fma(z, vec_load(weight, n), vec_load(bias, n)), n);
+}
+
+static void apply_part(const sdi_layer_norm *a, int64_t c0, int64_t count, const row_stats *stats,
                        const float *x, float *out)
 {
-    const vec high = vec_set(t->high), low = vec_set(t->low), inverse = vec_set(t->inverse);
-    for (int64_t i = 0; i < count; i += VEC) {
-        const vec y = vec_sub(vec_sub(vec_load(x + i, count - i), high), low);
-        const vec w = vec_load(a->weight + c0 + i, count - i);
-        const vec b = vec_load(a->bias + c0 + i, count - i);
-        vec_store(out + i, vec_fma(vec_mul(y, inverse), w, b), count - i);
-    }
+    const float *weight = a->weight + c0, *bias = a->bias + c0;
+    const row_stats t = *stats; // not what out could point into
+    int64_t i = 0;
+    for (; i + VEC <= count; i += VEC)
+        apply_vec(x + i, weight + i, bias + i, VEC, &t, out + i);
+    if (i < count)
+        apply_vec(x + i, weight + i, bias + i, count - i, &t, out + i);
 }
 
 static void normalise_row(const sdi_layer_norm *a, int64_t row, float *buffer)

@@ -2,7 +2,7 @@
  *
  * gzip through zlib, with the library's own allocator.
  */
-#include "text/gunzip.h"
+#include "io/gunzip.h"
 
 #include "base/memory.h"
 #include "base/strbuf.h"

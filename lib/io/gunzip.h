@@ -2,8 +2,8 @@
  *
  * Unpacks a small gzip file held in memory.
  */
-#ifndef SDI_TEXT_GUNZIP_H
-#define SDI_TEXT_GUNZIP_H
+#ifndef SDI_IO_GUNZIP_H
+#define SDI_IO_GUNZIP_H
 
 #include "base/env.h"
 
