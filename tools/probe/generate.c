@@ -319,6 +319,9 @@ static int generate(run *r)
     sdiff_status status = sdiff_pipeline_new(r->p->model, &r->pipeline);
     if (status != SDIFF_OK)
         return complain("sd-probe", status, NULL);
+    const int code = probe_control_pipeline(r->p, r->pipeline);
+    if (code)
+        return code;
     r->request.on_step = keep_step;
     r->request.step_user = r;
     status = sdiff_pipeline_generate(r->pipeline, &r->request);
