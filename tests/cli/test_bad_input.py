@@ -62,7 +62,8 @@ class Files(DemoTest):
     def test_outputs_that_cannot_be_written(self):
         self.refused(IO, 'a cat', '-q', '-o', '/nonexistent/picture.png')
         self.refused(IO, 'a cat', '-q', '-o', '/')
-        self.refused(IO, 'a cat', '-q', '-o', '/proc/picture.png')
+        if os.path.exists('/proc/self'):  # not in a bare chroot
+            self.refused(IO, 'a cat', '-q', '-o', '/proc/picture.png')
         self.refused(IO, 'a cat', '-q', '-o', '/dev/full', '--steps', '1')
         self.refused(IO, 'a cat', '-q', '--filmstrip', '/nonexistent/strip.png')
         self.refused(IO, 'a cat', '-q', '--preview', '/nonexistent/folder')
