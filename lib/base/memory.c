@@ -143,10 +143,14 @@ void *sdi_alloc(const sdi_env *env, uint64_t count, uint64_t size)
         return NULL;
     }
     void *memory = allocate(env->mem, bytes + sizeof(header));
-    if (!memory)
-        sdi_fail(env, SDIFF_ERROR_NO_MEMORY, "out of memory: %llu bytes needed, %llu in use%s",
-                 (unsigned long long)bytes, (unsigned long long)sdi_mem_used(env->mem),
-                 env->mem->params.limit ? " under the memory limit" : "");
+    if (!memory && env->mem->params.limit)
+        sdi_fail(env, SDIFF_ERROR_NO_MEMORY,
+                 "at least %llu bytes of memory are needed, the limit is %llu",
+                 (unsigned long long)(sdi_mem_used(env->mem) + bytes),
+                 (unsigned long long)env->mem->params.limit);
+    else if (!memory)
+        sdi_fail(env, SDIFF_ERROR_NO_MEMORY, "out of memory: %llu bytes needed, %llu in use",
+                 (unsigned long long)bytes, (unsigned long long)sdi_mem_used(env->mem));
     return memory;
 }
 
