@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "pipeline/control.h"
 #include "pipeline/tiling.h"
 
 enum { SMALL = 1 << 16 }; // for all the small things: headers, names, ids
@@ -56,7 +57,7 @@ static void count_others(sdi_budget *b)
 {
     const sdi_denoiser *d = b->denoiser;
     b->others = SMALL + denoiser_bytes(d) + result_bytes(d) + text_bytes(d) + start_bytes(b->start) +
-                b->sampler;
+                sdi_controls_bytes(d) + b->sampler;
 }
 
 /* ---- fitting ----------------------------------------------------------------------------------------- */
@@ -107,10 +108,8 @@ sdiff_status sdi_budget_fit(sdi_budget *b)
         SDI_TRY(sdi_denoiser_split(d));
     SDI_TRY(fit_autoencoder(b));
     b->arena = sdi_session_arena_needed(b->session);
-    if (b->arena > room(b))
-        return refuse(b);
-    const int limited = sdi_mem_limit(b->session->env.mem) != 0;
-    b->spare = limited ? SDI_MIN(room(b) - b->arena, sdi_plan_streamed_bytes(d->unet)) : 0;
+    const uint64_t left = b->arena < room(b) ? room(b) - b->arena : 0;
+    b->spare = SDI_MIN(left, sdi_plan_streamed_bytes(d->unet));
     return SDIFF_OK;
 }
 
@@ -138,6 +137,8 @@ static void tell(const sdi_budget *b)
 
 sdiff_status sdi_budget_reserve(const sdi_budget *b)
 {
+    if (b->arena > room(b))
+        return refuse(b);
     SDI_TRY(b->spare ? sdi_session_reserve_cached(b->session, b->denoiser->unet, b->spare)
                      : sdi_session_reserve(b->session));
     tell(b);

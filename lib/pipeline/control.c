@@ -242,22 +242,49 @@ static int64_t row_size(const sdi_controls *controls, int32_t residual)
     return controls->channels[residual] * controls->pixels[residual];
 }
 
+/* Numbers of a row of all residuals, and of the largest one. */
+static uint64_t count_residuals(const sdi_controls *controls, uint64_t *largest)
+{
+    uint64_t all = 0;
+    *largest = 0;
+    for (int32_t i = 0; i < controls->residuals; i++) {
+        const uint64_t size = (uint64_t)row_size(controls, i);
+        all += size;
+        *largest = SDI_MAX(*largest, size);
+    }
+    return all;
+}
+
+static uint64_t sample_size(const sdi_denoiser *d)
+{
+    const int64_t channels = sdi_model_get_config(d->session->model)->unet.in_channels;
+    return (uint64_t)(channels * d->h * d->w);
+}
+
+/* With the hint, of which there is a copy while it is given to the plan. */
+uint64_t sdi_controls_bytes(const sdi_denoiser *d)
+{
+    uint64_t largest = 0, hint = 0;
+    if (!d->controls)
+        return 0;
+    const uint64_t all = count_residuals(d->controls, &largest);
+    for (int32_t i = 0; i < d->controls->count; i++) {
+        const int32_t shift = 2 * (d->controls->items[i].config->unet.hint_levels - 1);
+        hint = SDI_MAX(hint, 3 * (uint64_t)(d->h * d->w) << shift);
+    }
+    return (uint64_t)d->rows * (all + largest + sample_size(d) + hint) * sizeof(float);
+}
+
 sdiff_status sdi_controls_begin(sdi_denoiser *d)
 {
     sdi_controls *controls = d->controls;
     const uint64_t rows = (uint64_t)d->rows;
-    const int64_t channels = sdi_model_get_config(d->session->model)->unet.in_channels;
-    uint64_t all = 0, largest = 0;
-    for (int32_t i = 0; i < controls->residuals; i++) {
-        const uint64_t size = (uint64_t)row_size(controls, i);
-        all += size;
-        largest = SDI_MAX(largest, size);
-    }
+    uint64_t largest = 0;
+    const uint64_t all = count_residuals(controls, &largest);
     controls->silent = 0;
     controls->sum = sdi_alloc(env_of(d), rows * all, sizeof(float));
     controls->part = sdi_alloc(env_of(d), rows * largest, sizeof(float));
-    controls->sample =
-        sdi_alloc(env_of(d), rows * (uint64_t)channels, (uint64_t)(d->h * d->w) * sizeof(float));
+    controls->sample = sdi_alloc(env_of(d), rows * sample_size(d), sizeof(float));
     if (!controls->sum || !controls->part || !controls->sample)
         return SDIFF_ERROR_NO_MEMORY;
     for (int32_t i = 0; i < controls->count; i++)

@@ -50,6 +50,7 @@ sdiff_status sdi_controls_begin(sdi_denoiser *d);
 sdiff_status sdi_controls_set_texts(sdi_denoiser *d, const float *contexts);
 sdiff_status sdi_controls_apply(sdi_denoiser *d, const sdi_ask *ask);
 void sdi_controls_end(sdi_denoiser *d);
+uint64_t sdi_controls_bytes(const sdi_denoiser *d); // that a call allocates
 /* Floating-point operations of `evaluations` of the U-Net, and once a call. */
 double sdi_controls_work(const sdi_denoiser *d, double evaluations);
 
