@@ -119,6 +119,15 @@ def check_text(path, text):
             complain(path, number, 'a path or host that is not of the project')
 
 
+def check_names(path, text):
+    """What a document names by its path is there: as written, or below lib/ or the document."""
+    for number, line in enumerate(text.split('\n'), 1):
+        for name in re.findall(r'`([\w-]+/[\w./-]+\.(?:c|h|md|py|sh|txt|map|png))`', line):
+            places = (name, os.path.join('lib', name), os.path.join(os.path.dirname(path), name))
+            if not any(os.path.exists(os.path.join(ROOT, place)) for place in places):
+                complain(path, number, f'{name} does not exist')
+
+
 def texts():
     """Everything that is written by hand, except the models and other people's sources."""
     places = [os.path.join(ROOT, top) for top in ('lib', 'include', 'tools', 'tests', 'examples',
@@ -145,7 +154,10 @@ def main():
     count = 0
     for path in texts():
         with open(os.path.join(ROOT, path), encoding='utf-8') as file:
-            check_text(path, file.read())
+            text = file.read()
+        check_text(path, text)
+        if path.endswith('.md'):
+            check_names(path, text)
     for path in sources():
         with open(os.path.join(ROOT, path), encoding='utf-8') as file:
             text = file.read()
