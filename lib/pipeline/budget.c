@@ -108,10 +108,8 @@ sdiff_status sdi_budget_fit(sdi_budget *b)
         SDI_TRY(sdi_denoiser_split(d));
     SDI_TRY(fit_autoencoder(b));
     b->arena = sdi_session_arena_needed(b->session);
-    if (b->arena > room(b))
-        return refuse(b);
-    const int limited = sdi_mem_limit(b->session->env.mem) != 0;
-    b->spare = limited ? SDI_MIN(room(b) - b->arena, sdi_plan_streamed_bytes(d->unet)) : 0;
+    const uint64_t left = b->arena < room(b) ? room(b) - b->arena : 0;
+    b->spare = SDI_MIN(left, sdi_plan_streamed_bytes(d->unet));
     return SDIFF_OK;
 }
 
@@ -139,6 +137,8 @@ static void tell(const sdi_budget *b)
 
 sdiff_status sdi_budget_reserve(const sdi_budget *b)
 {
+    if (b->arena > room(b))
+        return refuse(b);
     SDI_TRY(b->spare ? sdi_session_reserve_cached(b->session, b->denoiser->unet, b->spare)
                      : sdi_session_reserve(b->session));
     tell(b);

@@ -25,10 +25,10 @@ typedef struct sdi_budget {
     uint64_t arena, spare; // and of the arena: needed, and to be had for weights beyond that
 } sdi_budget;
 
-/* Settles how the call works: plans what is left to plan, splits and tiles. Everything else is
- * planned. */
+/* Settles how the call works: plans what is left to plan, splits and tiles, as far as that helps.
+ * Everything else is planned. */
 sdiff_status sdi_budget_fit(sdi_budget *b);
-/* Takes the arena. */
+/* Takes the arena, or refuses. */
 sdiff_status sdi_budget_reserve(const sdi_budget *b);
 /* Bytes that the call holds beside the model's weights. */
 uint64_t sdi_budget_bytes(const sdi_budget *b);

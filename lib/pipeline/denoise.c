@@ -119,7 +119,6 @@ sdiff_status sdi_denoiser_init(sdi_denoiser *d, sdi_session *session,
     d->h = h;
     d->w = w;
     d->strength = 1;
-    d->with_residuals = with_residuals;
     SDI_TRY(choose_rows(d));
     if (session->controls && session->controls->count) {
         d->controls = session->controls;
@@ -127,7 +126,7 @@ sdiff_status sdi_denoiser_init(sdi_denoiser *d, sdi_session *session,
         if (!d->controls->residuals) // nothing that is evaluated listens
             d->controls = NULL;
     }
-    d->with_residuals |= d->controls != NULL;
+    d->with_residuals = with_residuals || d->controls;
     d->batch = d->rows;
     return plan_unet(d);
 }
@@ -178,7 +177,8 @@ sdiff_status sdi_denoiser_sampler(sdi_denoiser *d, sdi_noise *noise, sdi_sampler
     params.steps = r->steps;
     params.strength = d->strength;
     params.eta = r->eta;
-    params.final_sigma_min = r->final_sigma_min;
+    params.final_sigma_min =
+        r->final_sigma_min ? r->final_sigma_min == 1 : d->schedule->final_sigma_min;
     params.count = (size_t)sdi_denoiser_count(d);
     params.noise = draw_for_sampler;
     params.noise_user = noise;
@@ -302,7 +302,7 @@ static sdiff_status predict(sdi_denoiser *d, const sdi_ask *ask)
     SDI_TRY(sdi_plan_set(env, d->unet, "timestep", timesteps));
     for (int32_t i = 0; i < d->rows; i += d->batch) {
         SDI_TRY(set_texts(d, ask->step, i));
-        if (d->controls) // all rows at once: batch is rows
+        if (d->controls) // then all rows are one batch
             SDI_TRY(sdi_controls_apply(d, ask));
         SDI_TRY(sdi_plan_set(env, d->unet, "sample", d->sample + (size_t)i * input_count(d)));
         SDI_TRY(sdi_session_run(d->session, d->unet, NN_EACH));

@@ -58,10 +58,8 @@ sdiff_status sdi_start_plan(sdi_start *s, sdi_denoiser *denoiser)
     s->request = r;
     s->from_picture = r->image && (r->strength < 1 || r->start_from_image);
     denoiser->strength = r->strength;
-    if (estimates_depth(s)) {
-        sdi_depth_size(config_of(s), r->height, r->width, &s->map_h, &s->map_w);
-        SDI_TRY(sdi_depth_plan(denoiser->session, s->map_h, s->map_w, &s->estimator));
-    }
+    if (estimates_depth(s))
+        SDI_TRY(sdi_depth_plan(denoiser->session, r->height, r->width, &s->estimator));
     if (!sdi_has_autoencoder(config_of(s)) || (!needs_picture(s) && !needs_masked(s)))
         return SDIFF_OK;
     return sdi_vae_plan(denoiser->session, SDI_NET_VAE_ENCODER, 1, r->height, r->width,
@@ -139,29 +137,29 @@ static sdiff_status prepare_mask(sdi_start *s)
     return SDIFF_OK;
 }
 
-static sdiff_status estimate_depth(sdi_start *s)
-{
-    const sdiff_generate_params *r = s->request;
-    const sdi_denoiser *d = s->denoiser;
-    float *map = sdi_alloc(env_of(s), (uint64_t)(s->map_h * s->map_w), sizeof *map);
-    if (!map)
-        return SDIFF_ERROR_NO_MEMORY;
-    const sdiff_status status = sdi_depth_estimate(d->session, r->image, r->height, r->width, map);
-    if (status == SDIFF_OK)
-        sdi_depth_to_latents(map, s->map_h, s->map_w, d->h, d->w, s->concat);
-    sdi_free(env_of(s), map);
-    return status;
-}
-
 static sdiff_status prepare_depth(sdi_start *s)
 {
     const sdiff_generate_params *r = s->request;
     const sdi_denoiser *d = s->denoiser;
-    if (estimates_depth(s))
-        return estimate_depth(s);
-    if (r->depth)
+    float *map = NULL;
+    int64_t h = 0, w = 0;
+    if (task_of(s) != SDI_TASK_DEPTH)
+        return SDIFF_OK;
+    if (!estimates_depth(s)) {
         sdi_depth_to_latents(r->depth, r->depth_height, r->depth_width, d->h, d->w, s->concat);
-    return SDIFF_OK;
+        return SDIFF_OK;
+    }
+    sdi_depth_size(config_of(s), r->height, r->width, &h, &w);
+    map = sdi_alloc(env_of(s), (uint64_t)h, (uint64_t)w * sizeof *map);
+    if (!map)
+        return SDIFF_ERROR_NO_MEMORY;
+    sdiff_status status = sdi_depth_estimate(d->session, r->image, r->height, r->width, map);
+    if (status == SDIFF_OK)
+        status = sdi_depth_check(env_of(s), map, h, w);
+    if (status == SDIFF_OK)
+        sdi_depth_to_latents(map, h, w, d->h, d->w, s->concat);
+    sdi_free(env_of(s), map);
+    return status;
 }
 
 sdiff_status sdi_start_prepare(sdi_start *s)

@@ -18,8 +18,7 @@ typedef struct sdi_start {
     sdi_denoiser *denoiser; // gets what it needs from here; NULL: nothing is planned
     const sdiff_generate_params *request;
     sdi_plan *encoder;            // NULL: nothing is encoded
-    sdi_plan *estimator;          // NULL: the host gives the depth, or none is needed
-    int64_t map_h, map_w;         // of the estimated depth
+    sdi_plan *estimator;          // of depth; NULL: none is estimated
     int32_t from_picture;         // the run starts at the picture, else at noise
     sdi_posterior picture, masked; // of all pictures of the call
     float *clean, *noise;         // [c, h, w], of one picture

@@ -43,7 +43,7 @@ class Options(DemoTest):
     def test_memory_limit_names_the_bytes(self):
         done = self.refused(MEMORY, 'a cat', '-W', '2048', '-H', '2048', '--memory-limit', '100M')
         self.assertRegex(done.stderr, r'\d{9,} bytes')
-        self.refused(MEMORY, 'a cat', '--memory-limit', '10M')
+        self.refused(MEMORY, 'a cat', '--memory-limit', '1M')
         self.refused(MEMORY, 'a cat', '--memory-limit', '1K')
 
 

@@ -92,7 +92,7 @@ static int read_words(run *r)
     static const char *const emphases[] = {"original", "no_norm", "interpolate",
                                            "ignore",   "none",    NULL};
     static const char *const encodes[] = {"sample", "mode", NULL};
-    static const char *const finals[] = {"zero", "sigma_min", NULL};
+    static const char *const finals[] = {"model", "sigma_min", "zero", NULL};
     static const char *const switches[] = {"0", "1", NULL};
     static const char *const decodes[] = {"1", "0", NULL};
     sdiff_generate_params *g = &r->request;

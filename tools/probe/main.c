@@ -34,7 +34,7 @@ static const char usage[] =
     "              model, LoRAs merged, to --out (a file, or a folder)\n"
     "  randn       seed=S n=N rng=torch|philox; out noise\n"
     "  txt2img     prompt= negative= steps= cfg= sampler= schedule= eta= spacing= rescale=\n"
-    "              clip_skip= seed= final=zero|sigma_min emphasis=none|original|no_norm|\n"
+    "              clip_skip= seed= final=model|sigma_min|zero emphasis=none|original|no_norm|\n"
     "              interpolate|ignore class=N decode=0|1; in noise [b,c,h,w], noise.N (draws of\n"
     "              the sampler; without noise the start is noise.0); out latents.N, latents, image;\n"
     "              with --controlnet also hint [1,3,h,w] (hint.N for several); guess=0|1\n"
