@@ -61,6 +61,7 @@
 #include "prompt.h"
 #include "sampler.h"
 #include "status.h"
+#include "taesd.h"
 #include "tokenizer.h"
 #include "vae.h"
 #include "version.h"

@@ -34,8 +34,8 @@ sdiff_status sdiff_pipeline_new(sdiff_model *model, sdiff_pipeline **out)
     const sdi_env env = sdi_handle_env(model->context, &pipeline->error);
     sdi_session_init(&pipeline->session, &env, model->model, model->context->pool);
     pipeline->session.variant = model->variant;
-    pipeline->session.controls = &pipeline->controls;
     pipeline->session.embeddings = &model->embeddings;
+    pipeline->session.controls = &pipeline->controls;
     *out = pipeline;
     return SDIFF_OK;
 }

@@ -12,6 +12,7 @@
 #include "pipeline/mask.h"
 #include "pipeline/progress.h"
 #include "pipeline/start.h"
+#include "pipeline/taesd_code.h"
 #include "pipeline/tiling.h"
 
 #include <math.h>
@@ -33,6 +34,7 @@ typedef struct generation {
     sdi_denoiser denoiser;
     sdi_start start;
     sdi_plan *decoder;
+    sdi_plan *fast; // decoder in its place; NULL: none
     int32_t evaluations; // of the U-Net for one picture
     sdi_budget budget;
     sdi_text_request text;
@@ -91,7 +93,10 @@ static sdiff_status plan(generation *g)
     g->session->tile = r->tile / scale;
     SDI_TRY(sdi_start_plan(&g->start, &g->denoiser));
     SDI_TRY(count_evaluations(g));
-    if (g->config->has[SDI_PART_VAE_DECODER] && !r->no_decode)
+    if (g->session->fast_decoder && !r->no_decode)
+        SDI_TRY(sdi_taesd_plan(g->session, g->session->fast_decoder, g->denoiser.h, g->denoiser.w,
+                               &g->fast));
+    else if (g->config->has[SDI_PART_VAE_DECODER] && !r->no_decode)
         g->budget.decoder = &g->decoder;
     return sdi_budget_fit(&g->budget);
 }
@@ -103,6 +108,8 @@ static double total_work(const generation *g)
     if (g->decoder)
         each += sdi_plan_flops(g->decoder, NN_EACH) *
                 (double)sdi_tile_count(g->session, d->h, d->w);
+    if (g->fast)
+        each += sdi_plan_flops(g->fast, NN_EACH);
     double once = sdi_start_work(&g->start);
     if (has_text(g))
         once += sdi_conditioning_work(&g->conditioning);
@@ -172,7 +179,10 @@ static sdiff_status decode(const generation *g, int32_t image)
     float *out = g->out->pixels + (size_t)image * 3 * (size_t)pixels;
     if (!g->out->decoded)
         return SDIFF_OK;
-    if (g->decoder)
+    if (g->fast)
+        SDI_TRY(sdi_taesd_decode(g->session, g->session->fast_decoder, g->denoiser.latents,
+                                 g->denoiser.h, g->denoiser.w, out));
+    else if (g->decoder)
         SDI_TRY(run_decoder(g, out));
     else
         copy_pixels(&g->denoiser, out);

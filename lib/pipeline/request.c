@@ -72,13 +72,15 @@ static sdiff_status check_model(const sdi_session *s, const sdiff_generate_param
 static sdiff_status check_inputs_fit(const sdi_session *s, const sdiff_generate_params *r)
 {
     const sdi_task task = sdi_model_get_config(s->model)->task;
-    const int estimates = r->image && sdi_model_weights(s->model, SDI_PART_DEPTH);
+    const int estimates = sdi_model_weights(s->model, SDI_PART_DEPTH) != NULL;
     const char *what = NULL;
     if (task == SDI_TASK_INPAINT && (!r->image || !r->mask))
         what = "is an inpainting model (9 input channels): it needs a picture and a mask";
-    else if (task == SDI_TASK_DEPTH && !r->depth && !estimates)
-        what = "is a depth-to-image model (5 input channels): it needs a depth map, or a picture and "
-               "a depth estimator of its own";
+    else if (task == SDI_TASK_DEPTH && !r->depth && !(r->image && estimates))
+        what = estimates ? "is a depth-to-image model (5 input channels): it needs a picture or a "
+                           "depth map"
+                         : "is a depth-to-image model (5 input channels) without a depth "
+                           "estimator: it needs a depth map";
     else if (task != SDI_TASK_DEPTH && r->depth)
         what = "is no depth-to-image model: it has no input channel for a depth map";
     else if (r->mask && !r->image)

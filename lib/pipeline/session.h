@@ -42,9 +42,10 @@ typedef struct sdi_session {
     void *arena;
     uint64_t arena_bytes;
     sdi_slot slots[SDI_MAX_SLOTS];
-    struct sdi_controls *controls; // ControlNets, borrowed; NULL: none
     sdi_plan *cached; // has the end of the arena for its weights; NULL: none
     int32_t tile;     // longest side of autoencoders' tiles in latents, 0: no tiles
+    struct sdi_controls *controls; // ControlNets, borrowed; NULL: none
+    sdi_network fast_decoder; // a tiny autoencoder's, of the extra ones; 0: the model's own
     atomic_int cancel;
     sdi_work_fn work; // told of work done; may be NULL
     void *work_user;

@@ -21,7 +21,7 @@ typedef struct settings {
     const char *model, *config, *vae, *vocab;
     const char *prompt, *negative;
     const char *output, *preview, *filmstrip, *from_png;
-    const char *init_img, *mask, *depth_map;
+    const char *init_img, *mask, *depth_map, *depth_out, *taesd;
     const char *sampler, *schedule, *kernels;
     double cfg_scale, cfg_rescale, eta;
     double strength, mask_blur; // strength negative: the mode's own
@@ -32,7 +32,8 @@ typedef struct settings {
     int64_t steps, batch_count, threads, clip_skip;
     int64_t rng, spacing, compute, prediction, ema; // indices of the public enums
     int64_t emphasis;
-    word_list loras, embeddings;
+    word_list loras, embeddings, controls, control_images;
+    int64_t control_hint, canny, guess; // hint: 0 as it is, 1 edges, 2 strokes
     int64_t memory_limit; // bytes, 0: none
     int64_t tile;         // the autoencoder in tiles
     int64_t list_samplers, verbose, quiet, version, help;
@@ -108,6 +109,7 @@ void progress_end(progress *p);
 typedef struct filmstrip {
     sdiff_context *context;
     sdiff_model *model;
+    sdiff_taesd *taesd;  // draws the previews; NULL: the model's own estimate
     const char *folder; // of previews, NULL: none
     char *path;         // of the strip, NULL: none
     sdiff_image *strip;
@@ -142,6 +144,11 @@ void inputs_fill(const struct demo *d, sdiff_generate_params *request);
 int inputs_finish(struct demo *d, sdiff_image *made, sdiff_image **out);
 void inputs_drop(inputs *in);
 double inputs_strength(const settings *s); // in use
+
+/* ---- controls.c: ControlNets, depth, the tiny autoencoder ----------------------------------- */
+
+/* Everything that comes behind the inputs. Returns an exit code. */
+int controls_add(struct demo *d);
 
 /* ---- request.c ----------------------------------------------------------------------------- */
 

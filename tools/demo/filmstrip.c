@@ -100,9 +100,13 @@ void filmstrip_step(filmstrip *f, const sdiff_step *step)
     if (f->path && !f->strip && begin_strip(f, step->steps + 1))
         return;
     const sdiff_status status =
-        sdiff_model_preview(f->model, step->predicted_x0, step->height, step->width, &image);
+        f->taesd ? sdiff_taesd_preview(f->taesd, step->predicted_x0, step->height, step->width,
+                                       &image)
+                 : sdiff_model_preview(f->model, step->predicted_x0, step->height, step->width,
+                                       &image);
     if (status != SDIFF_OK)
-        complain_about(f, status, sdiff_model_error(f->model));
+        complain_about(f, status,
+                       f->taesd ? sdiff_taesd_error(f->taesd) : sdiff_model_error(f->model));
     else if (!f->folder || !save_preview(f, image, step->step + 1))
         if (f->strip && f->count < f->columns * f->rows)
             add_cell(f, image);

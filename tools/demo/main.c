@@ -17,7 +17,7 @@ int main(int argc, char **argv)
         printf("sd-demo %s\n", sdiff_version_string());
     else if (!code && d.settings.list_samplers)
         list_samplers();
-    else if (!code && !(code = demo_open(&d)))
+    else if (!code && !(code = demo_open(&d)) && d.settings.prompt) // else depth alone
         code = demo_draw(&d);
     demo_close(&d);
     if (!code && (fflush(stdout) != 0 || ferror(stdout)))

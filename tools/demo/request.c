@@ -182,7 +182,7 @@ static int draw_seed(int64_t *seed)
 int demo_open(demo *d)
 {
     settings *s = &d->settings;
-    if (!s->prompt)
+    if (!s->prompt && !s->depth_out)
         return fail(SDIFF_ERROR_INVALID_ARGUMENT,
                     "what is to be drawn? For example: sd-demo \"a green apple\"");
     progress_init(&d->progress, s);
@@ -196,7 +196,9 @@ int demo_open(demo *d)
         code = open_context(d);
     if (!code)
         code = open_model(d);
-    return code ? code : inputs_read(d);
+    if (!code)
+        code = inputs_read(d);
+    return code ? code : controls_add(d);
 }
 
 /* ---- drawing --------------------------------------------------------------------------------- */
@@ -332,6 +334,7 @@ void demo_close(demo *d)
 {
     running = NULL;
     inputs_drop(&d->inputs);
+    sdiff_taesd_free(d->film.taesd);
     sdiff_pipeline_free(d->pipeline);
     sdiff_model_free(d->model);
     sdiff_image_free(d->recalled);
