@@ -60,3 +60,23 @@ void split_scale(char *text, double *scale)
     if (colon && colon != text && parse_real(colon + 1, scale))
         *colon = '\0';
 }
+
+void split_numbers(char *text, double *values, int most)
+{
+    char *first = text + strlen(text);
+    int count = 0;
+    for (; count < most; count++) { // from the end
+        char *colon = first - 1;
+        double ignored = 0;
+        while (colon > text && *colon != ':')
+            colon--;
+        if (colon <= text || !parse_real(colon + 1, &ignored))
+            break;
+        *colon = '\0';
+        first = colon;
+    }
+    for (int i = 0; i < count; i++) {
+        parse_real(first + 1, &values[i]);
+        first += 1 + strlen(first + 1);
+    }
+}

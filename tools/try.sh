@@ -21,8 +21,8 @@ sh tools/packages.sh
 echo "== building"
 ninja -C build
 echo "== drawing: $sentence"
-# The run path of a build tree begins at $ORIGIN, which the loader learns from /proc: in a bare chroot
-# there is none.
+# The run path of a build tree begins at $ORIGIN, which the loader learns from /proc: in a bare
+# chroot there is none.
 [ -e /proc/self/exe ] || { LD_LIBRARY_PATH=$(pwd)/build/lib; export LD_LIBRARY_PATH; }
 build/tools/sd-demo -p "$sentence" -o "$picture"
 echo "== done: the picture is $picture"

@@ -75,6 +75,8 @@ SDIFF_API const char *sdiff_tensors_error(const sdiff_tensors *tensors);
  *   class_labels; out out
  * - "vae-encode": in image [b,3,h,w] in [-1,1]; out mean, logvar
  * - "vae-decode": in z, already divided by the scaling factor; out image
+ * - "controlnet" (of a ControlNet's file): in sample, timestep, context, hint [b,3,8h,8w] in
+ *   [0,1]; out down.0 …, mid: not weighted
  * - "depth": in pixel_values [b,3,h,w] in [-1,1], sides multiples of 32; out depth [b,1,h,w]
  *
  * @param options pairs of key and value, ended by NULL: {"clip_skip", "2", NULL}; NULL: none

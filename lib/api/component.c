@@ -312,6 +312,35 @@ static sdiff_status run_decode(probe *p)
     return keep_outputs(p, plan);
 }
 
+static sdiff_status run_controlnet(probe *p)
+{
+    sdi_unet_args args;
+    const sdi_tensor_out *sample = NULL, *context = NULL, *hint = NULL;
+    const sdi_unet_config *c = &p->config->unet;
+    const int64_t scale = (int64_t)1 << (c->hint_levels - 1);
+    SDI_TRY(unet_args(p, &args, &sample, &context));
+    SDI_TRY(input_map(p, "hint", c->conditioning_channels, &hint));
+    if (hint->shape[0] != args.b || hint->shape[2] != args.h * scale ||
+        hint->shape[3] != args.w * scale)
+        return sdi_fail(env_of(p), SDIFF_ERROR_INVALID_ARGUMENT,
+                        "the input tensor 'hint' is [%lld, 3, %lld, %lld], [%lld, 3, %lld, %lld] "
+                        "is needed", (long long)hint->shape[0], (long long)hint->shape[2],
+                        (long long)hint->shape[3], (long long)args.b, (long long)(args.h * scale),
+                        (long long)(args.w * scale));
+    sdi_network network;
+    sdi_plan *plan = NULL;
+    args.residuals = 0;
+    SDI_TRY(sdi_session_add(&p->session, p->session.model, SDI_PART_CONTROL, &network));
+    SDI_TRY(sdi_session_plan(&p->session, network, &args, sizeof args, &plan));
+    SDI_TRY(sdi_session_reserve(&p->session));
+    SDI_TRY(feed(p, plan, "sample", sample, 0));
+    SDI_TRY(feed_timestep(p, plan, args.b));
+    SDI_TRY(feed(p, plan, "context", context, 0));
+    SDI_TRY(feed(p, plan, "hint", hint, 0));
+    SDI_TRY(run(p, plan));
+    return keep_outputs(p, plan);
+}
+
 static sdiff_status run_depth(probe *p)
 {
     const sdi_tensor_out *pixels = NULL;
@@ -340,6 +369,7 @@ static const struct {
     {"unet", run_unet},
     {"vae-encode", run_encode},
     {"vae-decode", run_decode},
+    {"controlnet", run_controlnet},
     {"depth", run_depth},
 };
 

@@ -2,17 +2,9 @@
  *
  * sdiff_pipeline: requests in, pictures out.
  */
-#include "api/handle.h"
+#include "api/pipeline.h"
 
 #include <string.h>
-
-struct sdiff_pipeline {
-    sdiff_model *model;
-    sdi_error error;
-    sdi_session session;
-    sdi_pictures pictures;
-    sdiff_image **images; // [pictures.count], made when asked for
-};
 
 static const sdiff_generate_params defaults = {.struct_size = sizeof defaults,
                                                .sampler = "dpmpp_2m",
@@ -42,6 +34,7 @@ sdiff_status sdiff_pipeline_new(sdiff_model *model, sdiff_pipeline **out)
     const sdi_env env = sdi_handle_env(model->context, &pipeline->error);
     sdi_session_init(&pipeline->session, &env, model->model, model->context->pool);
     pipeline->session.variant = model->variant;
+    pipeline->session.controls = &pipeline->controls;
     pipeline->session.embeddings = &model->embeddings;
     *out = pipeline;
     return SDIFF_OK;
@@ -63,6 +56,7 @@ void sdiff_pipeline_free(sdiff_pipeline *pipeline)
     sdiff_model *model = pipeline->model;
     const sdi_env env = sdi_handle_env(model->context, NULL);
     drop_results(pipeline);
+    sdi_controls_clear(&pipeline->session, &pipeline->controls);
     sdi_session_free(&pipeline->session);
     sdi_free(&env, pipeline);
     sdiff_model_free(model);

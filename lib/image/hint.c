@@ -18,6 +18,12 @@ sdiff_status sdi_hint_depth(const sdi_env *env, const float *map, int32_t map_wi
     *out = NULL;
     SDI_TRY(sdi_image_new(env, map_width, map_height, 3, NULL, &gray));
     const int64_t count = (int64_t)map_width * map_height;
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(map[i])) {
+            sdi_image_free(env, gray);
+            return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT,
+                            "the depth map holds %g: finite numbers are needed", (double)map[i]);
+        }
     float low = map[0], high = map[0];
     for (int64_t i = 1; i < count; i++) {
         low = SDI_MIN(low, map[i]);

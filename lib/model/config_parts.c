@@ -201,6 +201,18 @@ static sdiff_status read_flags(const sdi_env *env, const char *name, const json_
     return SDIFF_OK;
 }
 
+/* Where DPM-Solver ends. Configurations of diffusers 0.24 and 0.25 do not say it: its solver ended
+ * at the lowest training level then, and at zero since 0.26. */
+static sdiff_status read_final_sigma(const sdi_env *env, const char *name, const json_t *json,
+                                     sdi_schedule_config *s)
+{
+    static const sdi_word finals[] = {{"zero", 0}, {"sigma_min", 1}};
+    const char *version = "";
+    SDI_TRY(sdi_json_get_string(env, name, json, "_diffusers_version", &version));
+    s->final_sigma_min = strncmp(version, "0.24.", 5) == 0 || strncmp(version, "0.25.", 5) == 0;
+    return sdi_config_word(env, name, json, "final_sigmas_type", finals, 2, &s->final_sigma_min);
+}
+
 sdiff_status sdi_config_scheduler(const sdi_env *env, const char *name, const json_t *json,
                                   sdi_model_config *config)
 {
@@ -233,6 +245,7 @@ sdiff_status sdi_config_scheduler(const sdi_env *env, const char *name, const js
     SDI_TRY(sdi_config_int(env, name, json, "steps_offset", 0, s.train_timesteps, &s.steps_offset));
     SDI_TRY(read_betas(env, name, json, &s));
     SDI_TRY(read_flags(env, name, json, &s));
+    SDI_TRY(read_final_sigma(env, name, json, &s));
     s.spacing = (sdi_spacing)spacing;
     s.prediction = (sdi_prediction)prediction;
     config->schedule = s;

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "pipeline/control.h"
 #include "pipeline/tiling.h"
 
 enum { SMALL = 1 << 16 }; // for all the small things: headers, names, ids
@@ -56,7 +57,7 @@ static void count_others(sdi_budget *b)
 {
     const sdi_denoiser *d = b->denoiser;
     b->others = SMALL + denoiser_bytes(d) + result_bytes(d) + text_bytes(d) + start_bytes(b->start) +
-                b->sampler;
+                sdi_controls_bytes(d) + b->sampler;
 }
 
 /* ---- fitting ----------------------------------------------------------------------------------------- */

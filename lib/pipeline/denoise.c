@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "pipeline/control.h"
 #include "pipeline/guidance.h"
 
 #include <math.h>
@@ -118,8 +119,14 @@ sdiff_status sdi_denoiser_init(sdi_denoiser *d, sdi_session *session,
     d->h = h;
     d->w = w;
     d->strength = 1;
-    d->with_residuals = with_residuals;
     SDI_TRY(choose_rows(d));
+    if (session->controls && session->controls->count) {
+        d->controls = session->controls;
+        SDI_TRY(sdi_controls_plan(d));
+        if (!d->controls->residuals) // nothing that is evaluated listens
+            d->controls = NULL;
+    }
+    d->with_residuals = with_residuals || d->controls;
     d->batch = d->rows;
     return plan_unet(d);
 }
@@ -142,7 +149,9 @@ sdiff_status sdi_denoiser_allocate(sdi_denoiser *d)
     d->sample = sdi_alloc(env, rows * input_count(d), sizeof(float));
     d->output = sdi_alloc(env, rows * sdi_denoiser_count(d), sizeof(float));
     d->latents = sdi_alloc(env, sdi_denoiser_count(d), sizeof(float));
-    return d->sample && d->output && d->latents ? SDIFF_OK : SDIFF_ERROR_NO_MEMORY;
+    if (!d->sample || !d->output || !d->latents)
+        return SDIFF_ERROR_NO_MEMORY;
+    return d->controls ? sdi_controls_begin(d) : SDIFF_OK;
 }
 
 void sdi_denoiser_free(sdi_denoiser *d)
@@ -152,6 +161,8 @@ void sdi_denoiser_free(sdi_denoiser *d)
     sdi_free(&d->session->env, d->sample);
     sdi_free(&d->session->env, d->output);
     sdi_free(&d->session->env, d->latents);
+    if (d->controls)
+        sdi_controls_end(d);
     memset(d, 0, sizeof *d);
 }
 
@@ -166,7 +177,8 @@ sdiff_status sdi_denoiser_sampler(sdi_denoiser *d, sdi_noise *noise, sdi_sampler
     params.steps = r->steps;
     params.strength = d->strength;
     params.eta = r->eta;
-    params.final_sigma_min = r->final_sigma_min;
+    params.final_sigma_min =
+        r->final_sigma_min ? r->final_sigma_min == 1 : d->schedule->final_sigma_min;
     params.count = (size_t)sdi_denoiser_count(d);
     params.noise = draw_for_sampler;
     params.noise_user = noise;
@@ -198,7 +210,9 @@ static sdiff_status set_texts(sdi_denoiser *d, int32_t step, int32_t first)
         for (int32_t i = 0; i < d->batch; i++)
             memcpy(contexts + (size_t)i * row, c->contexts + (size_t)d->text[i] * row,
                    row * sizeof *contexts);
-        const sdiff_status status = sdi_plan_set(env, d->unet, "context", contexts);
+        sdiff_status status = sdi_plan_set(env, d->unet, "context", contexts);
+        if (status == SDIFF_OK && d->controls)
+            status = sdi_controls_set_texts(d, contexts);
         sdi_free(env, contexts);
         SDI_TRY(status);
     }
@@ -288,6 +302,8 @@ static sdiff_status predict(sdi_denoiser *d, const sdi_ask *ask)
     SDI_TRY(sdi_plan_set(env, d->unet, "timestep", timesteps));
     for (int32_t i = 0; i < d->rows; i += d->batch) {
         SDI_TRY(set_texts(d, ask->step, i));
+        if (d->controls) // then all rows are one batch
+            SDI_TRY(sdi_controls_apply(d, ask));
         SDI_TRY(sdi_plan_set(env, d->unet, "sample", d->sample + (size_t)i * input_count(d)));
         SDI_TRY(sdi_session_run(d->session, d->unet, NN_EACH));
         SDI_TRY(sdi_session_get(d->session, d->unet, "out",

@@ -10,6 +10,7 @@
 #include "image/image.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { STRIDE = 32 }; // that the estimator's maps need
 
@@ -36,13 +37,28 @@ void sdi_depth_size(const sdi_model_config *config, int64_t h, int64_t w, int64_
     *map_w = fitting_side((double)*map_w, input->multiple);
 }
 
-sdiff_status sdi_depth_plan(sdi_session *session, int64_t map_h, int64_t map_w, sdi_plan **out)
+sdiff_status sdi_depth_plan(sdi_session *session, int64_t h, int64_t w, sdi_plan **out)
 {
-    const sdi_dpt_args args = {.config = &sdi_model_get_config(session->model)->depth,
-                               .b = 1,
-                               .h = map_h,
-                               .w = map_w};
+    const sdi_model_config *config = sdi_model_get_config(session->model);
+    sdi_dpt_args args;
+    memset(&args, 0, sizeof args);
+    args.config = &config->depth;
+    args.b = 1;
+    sdi_depth_size(config, h, w, &args.h, &args.w);
     return sdi_session_plan(session, SDI_NET_DEPTH, &args, sizeof args, out);
+}
+
+/* As sdi_image_from_planes, of numbers that need not be in [0, 1]. */
+static sdiff_status to_bytes(const sdi_env *env, const float *image, int64_t h, int64_t w,
+                             sdi_image **out)
+{
+    SDI_TRY(sdi_image_new(env, (int32_t)w, (int32_t)h, 3, NULL, out));
+    for (int64_t p = 0; p < h * w; p++)
+        for (int64_t c = 0; c < 3; c++) {
+            const float x = image[c * h * w + p] * 255;
+            (*out)->pixels[3 * p + c] = x > 0 ? (uint8_t)(x < 255 ? x + 0.5f : 255) : 0;
+        }
+    return SDIFF_OK;
 }
 
 /* pixel_values [3, map_h, map_w] of the resized picture. */
@@ -61,7 +77,7 @@ static sdiff_status prepare(const sdi_session *session, const float *image, int6
     const sdi_env *env = &session->env;
     const sdi_model_config *config = sdi_model_get_config(session->model);
     sdi_image *given = NULL, *resized = NULL;
-    SDI_TRY(sdi_image_from_planes(env, image, (int32_t)w, (int32_t)h, &given));
+    SDI_TRY(to_bytes(env, image, h, w, &given));
     sdiff_status status = sdi_image_resize(env, given, (int32_t)map_w, (int32_t)map_h, &resized);
     if (status == SDIFF_OK)
         normalise(&config->depth_input, resized, out);
@@ -76,13 +92,8 @@ sdiff_status sdi_depth_estimate(sdi_session *session, const float *image, int64_
     int64_t map_h = 0, map_w = 0;
     sdi_plan *plan = NULL;
     const sdi_env *env = &session->env;
-    for (int64_t i = 0; i < 3 * h * w; i++)
-        if (!(image[i] >= 0 && image[i] <= 1))
-            return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT,
-                            "the picture holds %g at number %lld: 0 to 1 is needed", image[i],
-                            (long long)i);
     sdi_depth_size(sdi_model_get_config(session->model), h, w, &map_h, &map_w);
-    SDI_TRY(sdi_depth_plan(session, map_h, map_w, &plan));
+    SDI_TRY(sdi_depth_plan(session, h, w, &plan));
     SDI_TRY(sdi_session_reserve(session));
     float *pixels = sdi_alloc(env, 3 * (uint64_t)map_h, (uint64_t)map_w * sizeof *pixels);
     if (!pixels)

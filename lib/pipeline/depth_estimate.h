@@ -10,8 +10,8 @@
 /* The size of the map for a picture of h x w pixels: what the feature extractor resizes it to. */
 void sdi_depth_size(const sdi_model_config *config, int64_t h, int64_t w, int64_t *map_h,
                     int64_t *map_w);
-/* Plans the estimator without running it. */
-sdiff_status sdi_depth_plan(sdi_session *session, int64_t map_h, int64_t map_w, sdi_plan **out);
+/* Plans the estimator for a picture of h x w pixels, without running it. */
+sdiff_status sdi_depth_plan(sdi_session *session, int64_t h, int64_t w, sdi_plan **out);
 /* image [3, h, w] in [0, 1] -> depth [map_h, map_w]: inverse depth (near is large), no particular
  * scale. */
 sdiff_status sdi_depth_estimate(sdi_session *session, const float *image, int64_t h, int64_t w,

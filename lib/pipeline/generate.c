@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "pipeline/budget.h"
+#include "pipeline/control.h"
 #include "pipeline/mask.h"
 #include "pipeline/progress.h"
 #include "pipeline/start.h"
@@ -98,7 +99,7 @@ static sdiff_status plan(generation *g)
 static double total_work(const generation *g)
 {
     const sdi_denoiser *d = &g->denoiser;
-    double each = sdi_denoiser_work(d, g->evaluations);
+    double each = sdi_denoiser_work(d, g->evaluations) + sdi_controls_work(d, g->evaluations);
     if (g->decoder)
         each += sdi_plan_flops(g->decoder, NN_EACH) *
                 (double)sdi_tile_count(g->session, d->h, d->w);

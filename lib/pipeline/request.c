@@ -46,8 +46,13 @@ static sdiff_status check_model(const sdi_session *s, const sdiff_generate_param
 {
     const sdi_model_config *config = sdi_model_get_config(s->model);
     const sdi_unet_config *unet = &config->unet;
-    if (config->family == SDI_FAMILY_VAE)
-        return unsupported(s, "is an autoencoder alone: it makes no pictures from text");
+    static const char *const alone[] = {
+        [SDI_FAMILY_VAE] = "is an autoencoder alone: it makes no pictures from text",
+        [SDI_FAMILY_CONTROLNET] = "is a ControlNet: it steers a model and is none",
+        [SDI_FAMILY_DEPTH] = "is a depth estimator alone: it makes no pictures from text",
+        [SDI_FAMILY_TAESD] = "is a tiny autoencoder alone: it makes no pictures from text"};
+    if (config->family >= SDI_FAMILY_VAE)
+        return unsupported(s, alone[config->family]);
     if (config->task == SDI_TASK_EDIT)
         return unsupported(s, "is a model for editing pictures by instructions (8 input channels), "
                               "which is not supported");

@@ -42,6 +42,7 @@ typedef struct sdi_session {
     void *arena;
     uint64_t arena_bytes;
     sdi_slot slots[SDI_MAX_SLOTS];
+    struct sdi_controls *controls; // ControlNets, borrowed; NULL: none
     sdi_plan *cached; // has the end of the arena for its weights; NULL: none
     int32_t tile;     // longest side of autoencoders' tiles in latents, 0: no tiles
     atomic_int cancel;

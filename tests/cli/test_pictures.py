@@ -2,12 +2,13 @@
 """sd-demo draws what the library draws, and a picture's own settings draw it again."""
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
 import unittest
 
-from demo import CANCELLED, OK, PROGRAM, SOURCE, TINY, DemoTest, Png, main
+from demo import CANCELLED, PROGRAM, TINY, DemoTest, Png, main
 
 FAST = ('--steps', '4', '-W', '32', '-H', '32', '-q')
 
@@ -93,6 +94,19 @@ class Pictures(DemoTest):
             done = self.draw(option, env={'SDIFF_DATA_DIR': '/nonexistent'})
             self.assertIn(word, done.stdout)
             self.assertEqual(done.stderr, '')
+
+    def test_model_is_found_beside_the_program(self):
+        """In the build tree and installed, from any working folder."""
+        libraries = os.path.join(os.path.dirname(PROGRAM), '..', 'lib')
+        for program, models in (('build/tools/sd-demo', 'models'),
+                                ('usr/bin/sd-demo', 'usr/share/stablediff/models')):
+            with self.subTest(program):
+                os.makedirs(os.path.dirname(self.path(program)))
+                os.makedirs(self.path(models))
+                shutil.copy(PROGRAM, self.path(program))
+                os.symlink(TINY, os.path.join(self.path(models), 'tinysd'))
+                self.draw('a red apple', *FAST, program=self.path(program),
+                          env={'SDIFF_DATA_DIR': '', 'LD_LIBRARY_PATH': libraries})
 
     def test_progress_is_plain_lines_without_a_terminal(self):
         done = self.draw('a red apple', '--steps', '3')

@@ -99,6 +99,40 @@ def check_forbidden(path, text):
         complain(path, line, f'{found.group(1)} is not for a library')
 
 
+# Of a machine or a registry, not of the project. (Written so that this file does not match.)
+FOREIGN = re.compile('|'.join((r'(?<![\w.])/(?:ho' r'me|ro' r'ot|wo' r'rk|Us' r'ers)/\w', r'pypi' r'\.org',
+                               r'files\.python' r'hosted', r'deb\.deb' r'ian\.org',
+                               r'registry\.np' r'mjs')))
+TEXT = ('.c', '.h', '.py', '.sh', '.md', '.map', '.build', '.txt', '.wrap')
+
+
+def check_text(path, text):
+    """Any text file: no tabs, no space at the end of a line, one newline at the end."""
+    if text and (not text.endswith('\n') or text.endswith('\n\n')):
+        complain(path, text.count('\n'), 'the file must end with one newline')
+    for number, line in enumerate(text.split('\n'), 1):
+        if '\t' in line:
+            complain(path, number, 'a tab')
+        if line != line.rstrip():
+            complain(path, number, 'space at the end of the line')
+        if FOREIGN.search(line):
+            complain(path, number, 'a path or host that is not of the project')
+
+
+def texts():
+    """Everything that is written by hand, except the models and other people's sources."""
+    places = [os.path.join(ROOT, top) for top in ('lib', 'include', 'tools', 'tests', 'examples',
+                                                  'bench', 'docs', 'subprojects/packagefiles')]
+    files = [os.path.join(ROOT, name) for name in sorted(os.listdir(ROOT))]
+    for place in places:
+        for folder, _, names in os.walk(place):
+            files += [os.path.join(folder, name) for name in sorted(names)]
+    for file in files:
+        if file.endswith(TEXT) and os.path.isfile(file) and \
+                not file.startswith(os.path.join(ROOT, 'tests', 'data')):
+            yield os.path.relpath(file, ROOT)
+
+
 def sources():
     for top in ('lib', 'include', 'tools', 'tests', 'examples', 'bench'):
         for folder, _, names in os.walk(os.path.join(ROOT, top)):
@@ -109,6 +143,9 @@ def sources():
 
 def main():
     count = 0
+    for path in texts():
+        with open(os.path.join(ROOT, path), encoding='utf-8') as file:
+            check_text(path, file.read())
     for path in sources():
         with open(os.path.join(ROOT, path), encoding='utf-8') as file:
             text = file.read()

@@ -15,6 +15,7 @@ esac
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 qemu-x86_64 -cpu "$cpu" "$SD_DEMO" -v -t 1 --steps 1 --cfg-scale 1 -s 1 -W 32 -H 32 \
-    -o "$folder/picture.png" "a green apple" 2>&1 | grep -v "TCG doesn't support" | tee "$folder/log"
+    -o "$folder/picture.png" "a green apple" >"$folder/log" 2>&1 || true
+grep -v "TCG doesn't support" "$folder/log"
 [ -s "$folder/picture.png" ] || { echo "no picture with the instructions of $cpu"; exit 1; }
 grep -q "kernels $kernels\$" "$folder/log" || { echo "kernels $kernels were expected"; exit 1; }

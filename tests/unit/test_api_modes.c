@@ -367,7 +367,7 @@ static void test_depth_is_estimated_from_the_picture(void **state)
         assert_memory_equal(latents[0], latents[1], sizeof latents[0]);
     }
     sdiff_generate_params request = api_request("a red apple");
-    refuse(a, &request, "needs a depth map");
+    refuse(a, &request, "needs a picture or a depth map");
     free(map);
     sdiff_depth_free(estimator);
     api_close(a);

@@ -39,7 +39,7 @@ const char *default_model(void)
     char folder[PATH_MAX];
     const char *data = getenv("SDIFF_DATA_DIR");
     snprintf(path, sizeof path, "%.4000s/models/tinysd", data ? data : "");
-    if (data && is_folder(path))
+    if (data && *data && is_folder(path))
         return path;
     own_folder(folder);
     for (size_t i = 0; *folder && i < sizeof places / sizeof places[0]; i++) {

@@ -42,7 +42,9 @@ int probe_randn(probe *p)
 
 int probe_component(probe *p)
 {
-    const int code = probe_open_model(p);
+    int code = probe_open_model(p);
+    if (!code && strcmp(p->component, "unet") == 0)
+        code = probe_residuals(p);
     if (code)
         return code;
     const sdiff_status status = sdiff_model_run(p->model, p->component, p->in, p->keys, p->out);

@@ -92,7 +92,7 @@ static int read_words(run *r)
     static const char *const emphases[] = {"original", "no_norm", "interpolate",
                                            "ignore",   "none",    NULL};
     static const char *const encodes[] = {"sample", "mode", NULL};
-    static const char *const finals[] = {"zero", "sigma_min", NULL};
+    static const char *const finals[] = {"model", "sigma_min", "zero", NULL};
     static const char *const switches[] = {"0", "1", NULL};
     static const char *const decodes[] = {"1", "0", NULL};
     sdiff_generate_params *g = &r->request;
@@ -319,6 +319,9 @@ static int generate(run *r)
     sdiff_status status = sdiff_pipeline_new(r->p->model, &r->pipeline);
     if (status != SDIFF_OK)
         return complain("sd-probe", status, NULL);
+    const int code = probe_control_pipeline(r->p, r->pipeline);
+    if (code)
+        return code;
     r->request.on_step = keep_step;
     r->request.step_user = r;
     status = sdiff_pipeline_generate(r->pipeline, &r->request);

@@ -24,6 +24,9 @@ static const char usage[] =
     "  text        in input_ids [b,77]; out hidden_states.N, last_hidden_state, context;\n"
     "              clip_skip=N\n"
     "  unet        in sample, timestep, context [, down_residual.N, mid_residual]; out out\n"
+    "              with --controlnet also hint\n"
+    "  controlnet  of -m or --controlnet: in sample, timestep, context, hint [b,3,8h,8w] in [0,1];\n"
+    "              out down.N, mid\n"
     "  vae-encode  in image [b,3,h,w] in [-1,1]; out mean, logvar\n"
     "  vae-decode  in z, divided by the scaling factor; out image\n"
     "  depth       in pixel_values [b,3,h,w], (x - 0.5) / 0.5 of pixels in [0,1]; out depth\n"
@@ -31,9 +34,10 @@ static const char usage[] =
     "              model, LoRAs merged, to --out (a file, or a folder)\n"
     "  randn       seed=S n=N rng=torch|philox; out noise\n"
     "  txt2img     prompt= negative= steps= cfg= sampler= schedule= eta= spacing= rescale=\n"
-    "              clip_skip= seed= final=zero|sigma_min emphasis=none|original|no_norm|\n"
+    "              clip_skip= seed= final=model|sigma_min|zero emphasis=none|original|no_norm|\n"
     "              interpolate|ignore class=N decode=0|1; in noise [b,c,h,w], noise.N (draws of\n"
-    "              the sampler; without noise the start is noise.0); out latents.N, latents, image\n"
+    "              the sampler; without noise the start is noise.0); out latents.N, latents, image;\n"
+    "              with --controlnet also hint [1,3,h,w] (hint.N for several); guess=0|1\n"
     "  img2img     the same and strength= encode=sample|mode from_image=0|1 (at strength 1);\n"
     "              in image [1,3,h,w] in [0,1], noise.N (all draws: of the encoder, added, of\n"
     "              the sampler)\n"
@@ -53,6 +57,8 @@ static const char usage[] =
     "                        place are listed on stderr\n"
     "      --embedding F     textual inversion (again for more); ids behind the vocabulary's\n"
     "                        stand for the vectors, in the order given\n"
+    "      --controlnet F[:WEIGHT[:START[:END]]]  ControlNet (again for more), heard from START to\n"
+    "                        END of the steps (default 1:0:1)\n"
     "  -t, --threads N       default: physical cores\n"
     "      --in FILE         input tensors (safetensors)\n"
     "      --out FILE        output tensors (safetensors)\n"
@@ -97,7 +103,8 @@ int probe_real(const probe *p, const char *key, double *value)
 /* ---- arguments ------------------------------------------------------------------------------- */
 
 enum { OPT_CONFIG = 256, OPT_VAE, OPT_VOCAB, OPT_COMPUTE, OPT_KERNELS, OPT_PREDICTION, OPT_EMA,
-       OPT_IN, OPT_OUT, OPT_JSON, OPT_LORA, OPT_EMBEDDING };
+       OPT_IN, OPT_OUT, OPT_JSON, OPT_LORA, OPT_EMBEDDING,
+       OPT_CONTROLNET };
 
 static const struct option options[] = {
     {"model", required_argument, NULL, 'm'},
@@ -110,6 +117,7 @@ static const struct option options[] = {
     {"ema", no_argument, NULL, OPT_EMA},
     {"lora", required_argument, NULL, OPT_LORA},
     {"embedding", required_argument, NULL, OPT_EMBEDDING},
+    {"controlnet", required_argument, NULL, OPT_CONTROLNET},
     {"threads", required_argument, NULL, 't'},
     {"in", required_argument, NULL, OPT_IN},
     {"out", required_argument, NULL, OPT_OUT},
@@ -191,6 +199,7 @@ static int take_option(probe *p, sdiff_context_params *c, int option)
     case OPT_EMA: p->model_params.use_ema = 1; return 1;
     case OPT_LORA: return add_adapter(p, optarg, 1);
     case OPT_EMBEDDING: return add_adapter(p, optarg, 0);
+    case OPT_CONTROLNET: return probe_add_control(p, optarg);
     case OPT_KERNELS: c->kernels = optarg; return 1;
     case OPT_IN: p->in_path = optarg; return 1;
     case OPT_OUT: p->out_path = optarg; return 1;
@@ -256,6 +265,7 @@ static const struct {
     {"unet", probe_component, 1, 1},
     {"vae-encode", probe_component, 1, 1},
     {"vae-decode", probe_component, 1, 1},
+    {"controlnet", probe_controlnet, 1, 1},
     {"depth", probe_component, 1, 1},
     {"txt2img", probe_generate, 0, 1},
     {"img2img", probe_generate, 1, 1},

@@ -7,13 +7,18 @@
 
 #include "../common.h"
 
-enum { MAX_KEYS = 64, MAX_ADAPTERS = 64 };
+enum { MAX_KEYS = 64, MAX_ADAPTERS = 64, MAX_CONTROLS = 8 };
 
 typedef struct adapter {
     const char *path;
     double scale; // of a LoRA
     int is_lora;  // else an embedding
 } adapter;
+
+typedef struct control {
+    const char *path;
+    double weight, start, end;
+} control;
 
 typedef struct probe {
     const char *component, *model_path, *in_path, *out_path, *vocab;
@@ -25,6 +30,8 @@ typedef struct probe {
     int key_count;
     adapter adapters[MAX_ADAPTERS];
     int adapter_count;
+    control controls[MAX_CONTROLS];
+    int control_count;
     int json;
 } probe;
 
@@ -45,5 +52,13 @@ int probe_randn(probe *p);
 int probe_component(probe *p); // text, unet, vae-encode, vae-decode …
 int probe_generate(probe *p); // txt2img, img2img, inpaint, depth2img
 int probe_convert(probe *p);
+int probe_controlnet(probe *p);
+
+/* --controlnet F[:weight[:start[:end]]]; 0 after a complaint. */
+int probe_add_control(probe *p, char *text);
+/* Runs the ControlNets and puts their sum among the inputs of the U-Net. */
+int probe_residuals(probe *p);
+/* Adds them with their hints to a pipeline. */
+int probe_control_pipeline(probe *p, sdiff_pipeline *pipeline);
 
 #endif

@@ -79,8 +79,6 @@ void sdi_x86_bf16_unpack(const sdi_packed *w, int64_t row0, int64_t rows, float 
 
 /* A known product on real tiles: whether they work here. Only where the CPU has them. */
 int sdi_x86_amx_works(void);
-/* Whether vdpbf16ps does twice the multiply-adds of fp32 in a cycle on this CPU. */
-int sdi_x86_bf16_dots_are_fast(void);
 
 static inline int64_t bf16_pieces(int64_t count, int64_t piece)
 {

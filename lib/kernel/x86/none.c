@@ -14,3 +14,8 @@ void sdi_kernels_init_x86(sdi_kernels *kernels, uint32_t mask)
     (void)kernels;
     (void)mask;
 }
+
+int sdi_x86_bf16_dots_are_fast(void)
+{
+    return 0;
+}

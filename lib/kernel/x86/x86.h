@@ -15,6 +15,9 @@
  * implies the ones before it: AVX512 needs AVX2, AVX512_BF16 and AMX_BF16 need AVX512. */
 uint32_t sdi_x86_sets_available(void);
 
+/* Whether vdpbf16ps does twice the multiply-adds of fp32 in a cycle on this CPU. */
+int sdi_x86_bf16_dots_are_fast(void);
+
 /* Overwrites what the sets of `mask` (cut to the available ones) do better. kernels->operand says
  * for which element type. */
 void sdi_kernels_init_x86(sdi_kernels *kernels, uint32_t mask);
