@@ -155,7 +155,17 @@ sdi_mat nn_mat(const sdi_plan *plan, const nn_node *node, void *arena);
 
 /* nn/layout.c: lifetimes, offsets and sizes of a finished list of operations. */
 sdiff_status nn_lay_out(const sdi_env *env, sdi_plan *plan);
-/* nn/run.c: fills in the scratch that the operation wants. */
+/* nn/run.c: scratch that the kernel of an operation wants. */
+size_t nn_kernel_scratch(const sdi_plan *plan, const nn_op *op);
+
+/* nn/streamed.c: fills in that scratch and the bytes of a streamed matrix. */
 void nn_op_scratch(const sdi_plan *plan, nn_op *op);
+/* The operation's matrix, packed now where it is streamed and was not kept. */
+sdi_packed nn_packed_now(sdi_plan *plan, nn_op *op, const sdi_exec *exec);
+
+static inline const sdi_packed *nn_matrix_of(const sdi_plan *plan, const nn_op *op)
+{
+    return &plan->weights->matrices[plan->weights->params[op->weight].matrix];
+}
 
 #endif

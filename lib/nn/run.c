@@ -4,7 +4,6 @@
  */
 #include "nn/builder.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
 
 #include <math.h>
@@ -32,16 +31,11 @@ static sdi_mat mat_or_none(const sdi_plan *plan, const nn_node *node, void *aren
     return node ? nn_mat(plan, node, arena) : (sdi_mat){0};
 }
 
-static const sdi_packed *matrix_of(const sdi_plan *plan, const nn_op *op)
-{
-    return &plan->weights->matrices[plan->weights->params[op->weight].matrix];
-}
-
 static sdi_linear linear_args(const sdi_plan *plan, const nn_op *op, void *arena)
 {
     sdi_linear a = op->u.linear;
     a.x = nn_mat(plan, op->in[0], arena);
-    a.w = matrix_of(plan, op);
+    a.w = nn_matrix_of(plan, op);
     a.bias = values(plan, op->param[0]);
     a.residual = mat_or_none(plan, op->in[1], arena);
     a.out = nn_mat(plan, op->out, arena);
@@ -52,7 +46,7 @@ static sdi_conv conv_args(const sdi_plan *plan, const nn_op *op, void *arena)
 {
     sdi_conv a = op->u.conv;
     a.x = nn_mat(plan, op->in[0], arena);
-    a.wt = matrix_of(plan, op);
+    a.wt = nn_matrix_of(plan, op);
     a.bias = values(plan, op->param[0]);
     a.residual = mat_or_none(plan, op->in[1], arena);
     a.channel_add = mat_or_none(plan, op->in[2], arena);
@@ -104,7 +98,7 @@ static sdi_map map_args(const sdi_plan *plan, const nn_op *op, void *arena)
 }
 
 /* Scratch sizes depend on shapes, types and the presence of operands only. */
-static size_t kernel_scratch(const sdi_plan *plan, const nn_op *op)
+size_t nn_kernel_scratch(const sdi_plan *plan, const nn_op *op)
 {
     const sdi_kernels *k = &plan->weights->kernels;
     switch (op->kind) {
@@ -126,41 +120,6 @@ static size_t kernel_scratch(const sdi_plan *plan, const nn_op *op)
     }
     default: return 0;
     }
-}
-
-enum { PACK_ALIGN = 64 };
-
-static uint64_t aligned(uint64_t bytes)
-{
-    return (bytes + PACK_ALIGN - 1) / PACK_ALIGN * PACK_ALIGN;
-}
-
-void nn_op_scratch(const sdi_plan *plan, nn_op *op)
-{
-    op->cache_offset = NN_NOT_CACHED;
-    op->scratch = kernel_scratch(plan, op);
-    if (op->weight < 0 || matrix_of(plan, op)->data || !plan->weights->streamed)
-        return;
-    op->pack_bytes = plan->weights->kernels.pack_bytes(matrix_of(plan, op));
-}
-
-/* A streamed matrix is packed behind the kernel's scratch, unless the plan has kept it. */
-static sdi_packed packed_now(sdi_plan *plan, nn_op *op, const sdi_exec *exec)
-{
-    sdi_packed packed = *matrix_of(plan, op);
-    if (!op->pack_bytes || packed.data)
-        return packed;
-    if (op->cache_offset == NN_NOT_CACHED)
-        packed.data = (char *)exec->scratch + aligned(op->scratch);
-    else
-        packed.data = plan->cache + op->cache_offset;
-    if (op->cached)
-        return packed;
-    const double start = sdi_clock_seconds();
-    sdi_weights_pack(exec, plan->weights, op->weight, &packed);
-    plan->pack_seconds += sdi_clock_seconds() - start;
-    op->cached = op->cache_offset != NN_NOT_CACHED;
-    return packed;
 }
 
 /* ---- operations that are not in the table --------------------------------------------------------- */
@@ -249,14 +208,14 @@ static void execute(sdi_plan *plan, nn_op *op, const sdi_run *run)
     case NN_TIMESTEPS: timesteps(plan, op, arena); break;
     case NN_CALL: call(plan, op, &exec, arena); break;
     case NN_LINEAR: {
-        const sdi_packed w = packed_now(plan, op, &exec);
+        const sdi_packed w = nn_packed_now(plan, op, &exec);
         sdi_linear a = linear_args(plan, op, arena);
         a.w = &w;
         k->linear(&exec, &a);
         break;
     }
     case NN_CONV: {
-        const sdi_packed w = packed_now(plan, op, &exec);
+        const sdi_packed w = nn_packed_now(plan, op, &exec);
         sdi_conv a = conv_args(plan, op, arena);
         a.wt = &w;
         k->conv(&exec, &a);
@@ -298,41 +257,4 @@ sdiff_status sdi_plan_run(const sdi_env *env, sdi_plan *plan, nn_when when, cons
             return sdi_fail(env, SDIFF_ERROR_CANCELLED, "cancelled by the progress callback");
     }
     return SDIFF_OK;
-}
-
-/* ---- the cache ------------------------------------------------------------------------------------ */
-
-uint64_t sdi_plan_streamed_bytes(const sdi_plan *plan)
-{
-    uint64_t sum = 0;
-    for (int32_t i = 0; i < plan->op_count; i++)
-        sum += aligned(plan->ops[i].pack_bytes);
-    return sum;
-}
-
-double sdi_plan_pack_seconds(const sdi_plan *plan)
-{
-    return plan->pack_seconds;
-}
-
-void sdi_plan_set_cache(sdi_plan *plan, void *memory, uint64_t bytes)
-{
-    plan->cache = memory;
-    bytes = bytes / PACK_ALIGN * PACK_ALIGN;
-    for (int32_t i = 0; i < plan->op_count; i++) {
-        nn_op *op = &plan->ops[i];
-        op->cached = 0;
-        op->cache_offset = NN_NOT_CACHED;
-        if (!op->pack_bytes || aligned(op->pack_bytes) > bytes)
-            continue;
-        bytes -= aligned(op->pack_bytes); // from the end, which the fewest overwrite
-        op->cache_offset = bytes;
-    }
-}
-
-void sdi_plan_spoil_cache(sdi_plan *plan, uint64_t bytes)
-{
-    for (int32_t i = 0; i < plan->op_count; i++)
-        if (plan->ops[i].cache_offset < bytes)
-            plan->ops[i].cached = 0;
 }

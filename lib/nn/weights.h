@@ -82,6 +82,8 @@ sdiff_status sdi_weights_bind_mapped(const sdi_exec *exec, sdi_weights *weights,
 /* Packs a streamed matrix, parameter `first` and those behind it, into packed->data. */
 void sdi_weights_pack(const sdi_exec *exec, const sdi_weights *weights, int32_t first,
                       sdi_packed *packed);
+/* Frees the rows of a LOOKUP parameter, if they are the weights' own. */
+void sdi_weights_drop_rows(const sdi_weights *weights, sdi_param *param);
 /* Row of a LOOKUP parameter as float32. */
 void sdi_weights_row(const sdi_weights *weights, int32_t param, int64_t row, float *out);
 /* Current values as float32 in PyTorch's order, [count]. */
