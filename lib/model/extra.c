@@ -43,6 +43,19 @@ static sdiff_status infer_hint(const sdi_loader *l, const sdi_tensor_file *file,
     return SDIFF_OK;
 }
 
+/* In diffusers' names the configuration tells all; without one, one of the two published kinds. */
+static sdiff_status infer_family(const sdi_loader *l, const sdi_tensor_file *file,
+                                 const char *name, const char *prefix, sdi_unet_config *c)
+{
+    static const char middle[] = "mid_block.attentions.0.";
+    const sdi_tensor_info *key =
+        sdi_probe(file, prefix, "%stransformer_blocks.0.attn2.to_k.weight", middle);
+    const sdi_tensor_info *in = sdi_probe(file, prefix, "%sproj_in.weight", middle);
+    c->linear_projection = in && in->rank == 2;
+    return key ? sdi_dimension(l->env, name, key, 1, SDI_MAX_CHANNELS, &c->cross_attention_dim)
+               : SDIFF_OK;
+}
+
 static sdiff_status set_control(sdi_loader *l, int32_t file, sdi_found found)
 {
     sdi_model *m = l->model;
@@ -51,10 +64,12 @@ static sdiff_status set_control(sdi_loader *l, int32_t file, sdi_found found)
     const char *name = m->files[file].name;
     sdi_part_set(l, SDI_PART_CONTROL, file, found.layout, found.prefix);
     m->config.family = SDI_FAMILY_CONTROLNET;
-    if (found.layout != SDI_LAYOUT_LDM)
-        return SDIFF_OK;
-    SDI_TRY(sdi_infer_unet(l->env, tensors, name, found.prefix, c));
-    SDI_TRY(infer_hint(l, tensors, name, found.prefix, c));
+    if (found.layout == SDI_LAYOUT_LDM) {
+        SDI_TRY(sdi_infer_unet(l->env, tensors, name, found.prefix, c));
+        SDI_TRY(infer_hint(l, tensors, name, found.prefix, c));
+    } else {
+        SDI_TRY(infer_family(l, tensors, name, found.prefix, c));
+    }
     const int second = c->linear_projection || c->cross_attention_dim == 1024;
     c->out_channels = c->in_channels;
     c->head_dim = second ? 64 : 0;
