@@ -46,6 +46,8 @@
 #define nn_new_value sdi_nn_new_value
 #define nn_new_view sdi_nn_new_view
 #define nn_op_scratch sdi_nn_op_scratch
+#define nn_kernel_scratch sdi_nn_kernel_scratch
+#define nn_packed_now sdi_nn_packed_now
 #define nn_output_map sdi_nn_output_map
 #define nn_output_tokens sdi_nn_output_tokens
 #define nn_param sdi_nn_param
