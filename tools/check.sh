@@ -30,9 +30,10 @@ build() {
     ninja -C "$folder"
 }
 
-# counted NAME: a line of the summary that meson left in the last log
+# counted NAME: a line of the summary in meson's log, 0 where there is none
 counted() {
-    sed -n "s/^$1: *//p" "$folder/meson-logs/testlog.txt" | tail -n 1
+    number=$(sed -n "s/^$1: *//p" "$folder/meson-logs/testlog.txt" 2>/dev/null | tail -n 1)
+    echo $((number))
 }
 
 # run FOLDER, then options of meson test
@@ -41,9 +42,11 @@ run() {
     shift
     say "testing $folder"
     bad=0
+    rm -f "$folder/meson-logs/testlog.txt"
     meson test -C "$folder" --no-rebuild --print-errorlogs "$@" </dev/null || bad=1
     new=$(($(counted Fail) + $(counted Timeout)))
-    [ "$bad" = 0 ] || [ "$new" -gt 0 ] || new=1
+    # Not a single test is a failure too: a suite was renamed.
+    [ "$bad" = 0 ] && [ "$(counted Ok)" -gt 0 ] || [ "$new" -gt 0 ] || new=1
     passed=$((passed + $(counted Ok)))
     failed=$((failed + new))
 }
