@@ -11,6 +11,8 @@
 enum { SDI_VAE_MAX_LEVELS = 8 };
 
 typedef struct sdi_vae_config {
+    double scaling_factor;   // 0.18215
+    double shift_factor;     // 0
     int32_t image_channels;  // 3
     int32_t latent_channels; // 4
     int32_t levels;          // images are 2^(levels-1) times the latents
@@ -19,8 +21,6 @@ typedef struct sdi_vae_config {
     int32_t norm_groups; // 32
     int32_t mid_attention; // 1
     int32_t quant_conv;    // 1: quant_conv and post_quant_conv are there
-    double scaling_factor; // 0.18215
-    double shift_factor;   // 0
     int32_t stem_channels; // of the encoder's conv_in; 0: as the first level (LDM's ch, where
                            // ch_mult does not begin with 1)
     int32_t attention[SDI_VAE_MAX_LEVELS]; // 1: after each resnet of the encoder's level and of the

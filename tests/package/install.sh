@@ -32,11 +32,12 @@ export PKG_CONFIG_PATH="${pc%/*}"
 flags() {
     pkg-config --define-variable=prefix="$scratch/stage$prefix" "$@" stablediff
 }
+# -lm is for the examples' own arithmetic.
 # shellcheck disable=SC2046
 for example in "$source"/examples/*.c; do
     name=$(basename "$example" .c)
-    "$@" "$example" -o "$scratch/$name" $(flags --cflags --libs) ||
-        fail "$name does not link with: pkg-config --cflags --libs"
+    "$@" "$example" -o "$scratch/$name" $(flags --cflags --libs) -lm ||
+        fail "$name does not link with: pkg-config --cflags --libs, and -lm"
 done
 
 # The archive alone instead of the shared library; its dependencies stay shared. Debian's OpenBLAS

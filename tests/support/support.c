@@ -72,3 +72,9 @@ void *test_read_file(const char *path, size_t *size)
     fclose(file);
     return bytes;
 }
+
+void test_same_vae(const sdi_vae_config *a, const sdi_vae_config *b)
+{
+    enum { END = offsetof(sdi_vae_config, codebook) + sizeof a->codebook };
+    assert_memory_equal(a, b, END);
+}

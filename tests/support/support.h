@@ -14,6 +14,7 @@
 
 #include "base/env.h"
 #include "base/memory.h"
+#include "net/vae.h"
 
 /* A fresh environment; test_env_free asserts that nothing is left allocated. */
 sdi_env test_env_new(void);
@@ -27,6 +28,9 @@ void test_ok(const sdi_env *env, sdiff_status status);
 /* Path of a file in shared/ ("fixtures/rng/…"); skips the running test, visibly, where the folder
  * shared/ is absent. The returned buffer is static and holds the last 8 results. */
 const char *test_shared(const char *relative);
+
+/* Without the padding after the last member, which holds anything. */
+void test_same_vae(const sdi_vae_config *a, const sdi_vae_config *b);
 
 /* Whole file in a fresh heap block (free()), so that the address sanitizer sees an over-read. */
 void *test_read_file(const char *path, size_t *size);
