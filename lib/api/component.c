@@ -22,7 +22,7 @@ static const sdi_env *env_of(const probe *p)
     return &p->session.env;
 }
 
-/* ---- options and inputs ------------------------------------------------------------------------ */
+/* ---- options and inputs ---------------------------------------------------------------------- */
 
 static sdiff_status option_int(const probe *p, const char *key, int32_t low, int32_t high,
                                int32_t *value)
@@ -106,7 +106,7 @@ static sdiff_status feed(const probe *p, sdi_plan *plan, const char *name,
     return status;
 }
 
-/* ---- running and results -------------------------------------------------------------------------- */
+/* ---- running and results --------------------------------------------------------------------- */
 
 static sdiff_status run(probe *p, sdi_plan *plan)
 {
@@ -149,7 +149,7 @@ static sdiff_status keep_outputs(probe *p, sdi_plan *plan)
     return SDIFF_OK;
 }
 
-/* ---- components -------------------------------------------------------------------------------------- */
+/* ---- components ------------------------------------------------------------------------------ */
 
 /* Ids, some of which stand for vectors of embeddings, as the rows that the encoder begins with. */
 static sdiff_status feed_rows(const probe *p, sdi_plan *plan, const sdi_tensor_out *ids)

@@ -150,7 +150,7 @@ const char *sdiff_taesd_error(const sdiff_taesd *taesd)
     return taesd ? taesd->error.text : "";
 }
 
-/* ---- as a pipeline's decoder ------------------------------------------------------------------- */
+/* ---- as a pipeline's decoder ----------------------------------------------------------------- */
 
 sdiff_status sdiff_pipeline_set_taesd(sdiff_pipeline *pipeline, const sdiff_taesd *taesd)
 {

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* ---- ControlNet: a U-Net's members, and those of the hint ------------------------------------- */
+/* ---- ControlNet: a U-Net's members, and those of the hint ------------------------------------ */
 
 sdiff_status sdi_config_control(const sdi_env *env, const char *name, const json_t *json,
                                 sdi_model_config *config)

@@ -15,7 +15,7 @@
 /* Rows of a picture under guidance, and of the text encoder's batch. */
 enum { ROWS = 2, SMALLEST_TILE = 8, SPARE = 1 << 18 };
 
-/* ---- working memory ------------------------------------------------------------------------------ */
+/* ---- working memory -------------------------------------------------------------------------- */
 
 typedef struct work {
     uint64_t arena, plans;
@@ -66,7 +66,7 @@ static uint64_t other_bytes(const sdi_model_config *c, int64_t h, int64_t w)
     return (5 * pixels + 32 * latents + 12 * contexts) * sizeof(float) + SPARE;
 }
 
-/* ---- weights ----------------------------------------------------------------------------------------- */
+/* ---- weights --------------------------------------------------------------------------------- */
 
 static int is_streamable(const sdi_model_part *p, int32_t param)
 {
@@ -105,7 +105,7 @@ static void count_part(const sdi_model_part *p, uint64_t *resident, uint64_t *st
     }
 }
 
-/* ---- choosing ------------------------------------------------------------------------------------------ */
+/* ---- choosing -------------------------------------------------------------------------------- */
 
 static void stream_all(sdi_model *m, int32_t streamed)
 {

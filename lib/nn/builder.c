@@ -186,7 +186,7 @@ int32_t nn_param(sdi_nn *n, const char *name, const char *suffix, sdi_role role,
     return same ? found : -1;
 }
 
-/* ---- operations -------------------------------------------------------------------------------- */
+/* ---- operations ------------------------------------------------------------------------------ */
 
 static nn_when when_of(const sdi_plan *plan, const nn_op *op)
 {

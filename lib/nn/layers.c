@@ -114,7 +114,7 @@ nn_tensor nn_geglu(sdi_nn *n, const char *name, nn_tensor x, int64_t out)
     return linear(n, &name, x, 2 * out, &form);
 }
 
-/* ---- convolution ------------------------------------------------------------------------------ */
+/* ---- convolution ----------------------------------------------------------------------------- */
 
 nn_tensor nn_conv2d(sdi_nn *n, const char *name, nn_tensor x, int64_t out, int32_t kernel)
 {
@@ -177,7 +177,7 @@ nn_tensor nn_conv2d_with(sdi_nn *n, const char *name, nn_tensor x, int64_t out,
     return nn_append(n, name, op);
 }
 
-/* ---- norms -------------------------------------------------------------------------------------- */
+/* ---- norms ----------------------------------------------------------------------------------- */
 
 static nn_tensor group_norm(sdi_nn *n, const char *name, nn_tensor x, int32_t groups, float eps,
                             sdi_act act)
@@ -217,7 +217,7 @@ nn_tensor nn_layer_norm(sdi_nn *n, const char *name, nn_tensor x, float eps)
     return nn_append(n, name, op);
 }
 
-/* ---- tables -------------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 nn_tensor nn_embedding(sdi_nn *n, const char *name, nn_tensor ids, int64_t vocab, int64_t d)
 {

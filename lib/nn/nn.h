@@ -53,7 +53,7 @@ nn_tensor nn_input_ids(sdi_nn *n, const char *name, int64_t b, int64_t t, nn_whe
 void nn_output_map(sdi_nn *n, const char *name, nn_tensor x);    // read back as NCHW
 void nn_output_tokens(sdi_nn *n, const char *name, nn_tensor x); // read back as [b, t, d]
 
-/* ---- layers with parameters: <name>.weight, <name>.bias --------------------------------------- */
+/* ---- layers with parameters: <name>.weight, <name>.bias -------------------------------------- */
 nn_tensor nn_linear(sdi_nn *n, const char *name, nn_tensor x, int64_t out); // with bias
 nn_tensor nn_linear_nobias(sdi_nn *n, const char *name, nn_tensor x, int64_t out);
 nn_tensor nn_linear_act(sdi_nn *n, const char *name, nn_tensor x, int64_t out, sdi_act act);
@@ -87,7 +87,7 @@ nn_tensor nn_embedding(sdi_nn *n, const char *name, nn_tensor ids, int64_t vocab
 /* x + the first t rows of a table [rows, d]; `name` is the parameter's full last part. */
 nn_tensor nn_add_positions(sdi_nn *n, const char *name, nn_tensor x, int64_t rows);
 
-/* ---- without parameters ------------------------------------------------------------------------ */
+/* ---- without parameters ---------------------------------------------------------------------- */
 nn_tensor nn_attention(sdi_nn *n, nn_tensor q, nn_tensor k, nn_tensor v, int32_t heads, int causal);
 nn_tensor nn_act(sdi_nn *n, nn_tensor x, sdi_act act);
 nn_tensor nn_add(sdi_nn *n, nn_tensor x, nn_tensor y); // y of one image is added to every image
@@ -100,7 +100,7 @@ nn_tensor nn_columns(sdi_nn *n, nn_tensor x, int64_t first, int64_t count); // v
 nn_tensor nn_timestep_embedding(sdi_nn *n, nn_tensor t, int64_t dim, int flip_sin_to_cos,
                                 float shift);
 
-/* ---- in files of their own: of small networks, not in the kernel table -------------------------- */
+/* ---- in files of their own: of small networks, not in the kernel table ----------------------- */
 nn_tensor nn_scale_shift(sdi_nn *n, nn_tensor x, float scale, float shift); // scale * x + shift
 nn_tensor nn_soft_clamp(sdi_nn *n, nn_tensor x, float limit); // limit * tanh(x / limit)
 /* Maximum over kernel x kernel windows, TensorFlow's "SAME": ceil(h / stride) x ceil(w / stride)

@@ -24,7 +24,7 @@ static const float *values(const sdi_plan *plan, int32_t param)
     return param >= 0 ? plan->weights->params[param].values : NULL;
 }
 
-/* ---- kernel arguments -------------------------------------------------------------------------- */
+/* ---- kernel arguments ------------------------------------------------------------------------ */
 
 static sdi_mat mat_or_none(const sdi_plan *plan, const nn_node *node, void *arena)
 {
@@ -122,7 +122,7 @@ size_t nn_kernel_scratch(const sdi_plan *plan, const nn_op *op)
     }
 }
 
-/* ---- operations that are not in the table --------------------------------------------------------- */
+/* ---- operations that are not in the table ---------------------------------------------------- */
 
 typedef struct import_job {
     const float *planes;

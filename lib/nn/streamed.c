@@ -41,7 +41,7 @@ sdi_packed nn_packed_now(sdi_plan *plan, nn_op *op, const sdi_exec *exec)
     return packed;
 }
 
-/* ---- the cache ------------------------------------------------------------------------------------ */
+/* ---- the cache ------------------------------------------------------------------------------- */
 
 uint64_t sdi_plan_streamed_bytes(const sdi_plan *plan)
 {

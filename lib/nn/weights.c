@@ -205,7 +205,7 @@ sdiff_status sdi_weights_allocate(const sdi_env *env, sdi_weights *weights)
     return SDIFF_OK;
 }
 
-/* ---- reading them ------------------------------------------------------------------------------- */
+/* ---- reading them ---------------------------------------------------------------------------- */
 
 void sdi_weights_row(const sdi_weights *weights, int32_t param, int64_t row, float *out)
 {

@@ -30,7 +30,7 @@ static void standardize(float *w, int64_t outputs, int64_t inputs)
     }
 }
 
-/* ---- look-up tables ---------------------------------------------------------------------------- */
+/* ---- look-up tables -------------------------------------------------------------------------- */
 
 /* Of a look-up table, where they are its own. */
 void sdi_weights_drop_rows(const sdi_weights *weights, sdi_param *p)

@@ -11,7 +11,7 @@
 
 enum { SMALL = 1 << 16 }; // for all the small things: headers, names, ids
 
-/* ---- what a call allocates beside plans and arena ------------------------------------------------- */
+/* ---- what a call allocates beside plans and arena -------------------------------------------- */
 
 static uint64_t denoiser_bytes(const sdi_denoiser *d)
 {
@@ -60,7 +60,7 @@ static void count_others(sdi_budget *b)
                 sdi_controls_bytes(d) + b->sampler;
 }
 
-/* ---- fitting ----------------------------------------------------------------------------------------- */
+/* ---- fitting --------------------------------------------------------------------------------- */
 
 /* In use by everything but this session's arena. */
 static uint64_t in_use(const sdi_session *s)
@@ -113,7 +113,7 @@ sdiff_status sdi_budget_fit(sdi_budget *b)
     return SDIFF_OK;
 }
 
-/* ---- taking ------------------------------------------------------------------------------------------- */
+/* ---- taking ---------------------------------------------------------------------------------- */
 
 static void tell(const sdi_budget *b)
 {

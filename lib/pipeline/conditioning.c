@@ -31,7 +31,7 @@ void sdi_conditioning_free(sdi_conditioning *c)
     memset(c, 0, sizeof *c);
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 typedef struct reading {
     sdi_conditioning *c;
@@ -228,7 +228,7 @@ double sdi_conditioning_work(const sdi_conditioning *c)
     return sdi_text_work(c->plan, rows_of(c));
 }
 
-/* ---- encoding --------------------------------------------------------------------------------------- */
+/* ---- encoding -------------------------------------------------------------------------------- */
 
 typedef struct encoding {
     int32_t *ids; // [rows, 77]

@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- noise ------------------------------------------------------------------------------------- */
+/* ---- noise ----------------------------------------------------------------------------------- */
 
 void sdi_noise_init(sdi_noise *noise, const sdi_env *env, const sdiff_generate_params *request,
                     int32_t image)
@@ -47,7 +47,7 @@ static sdiff_status draw_for_sampler(void *user, int64_t index, float *out, size
     return draw_at(noise, noise->before + index, out, count);
 }
 
-/* ---- setting up ---------------------------------------------------------------------------------- */
+/* ---- setting up ------------------------------------------------------------------------------ */
 
 /* Which sides of the conditioning are evaluated. A scale that is the same throughout and gives one
  * side no weight needs the other only. */
@@ -186,7 +186,7 @@ sdiff_status sdi_denoiser_sampler(sdi_denoiser *d, sdi_noise *noise, sdi_sampler
     return sdi_sampler_new(&d->session->env, &params, out);
 }
 
-/* ---- one evaluation ---------------------------------------------------------------------------------- */
+/* ---- one evaluation -------------------------------------------------------------------------- */
 
 /* Gives the U-Net the texts of a step for the rows from `first` on, where they differ from those it
  * has. */
@@ -313,7 +313,7 @@ static sdiff_status predict(sdi_denoiser *d, const sdi_ask *ask)
     return call_host(d, ask);
 }
 
-/* ---- the loop -------------------------------------------------------------------------------------- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 static sdiff_status report_step(const sdi_denoiser *d, sdi_sampler *sampler, const sdi_ask *ask,
                                 int32_t image, double seconds)

@@ -48,7 +48,7 @@ static int has_text(const generation *g)
     return g->config->unet.cross_attention_dim > 0;
 }
 
-/* ---- planning ---------------------------------------------------------------------------------- */
+/* ---- planning -------------------------------------------------------------------------------- */
 
 static sdiff_status read_prompts(generation *g)
 {
@@ -116,7 +116,7 @@ static double total_work(const generation *g)
     return once + each * g->request->batch_count;
 }
 
-/* ---- results ------------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 static sdiff_status allocate_results(generation *g)
 {
@@ -143,7 +143,7 @@ static sdiff_status allocate_results(generation *g)
     return SDIFF_OK;
 }
 
-/* ---- the stages ------------------------------------------------------------------------------------ */
+/* ---- the stages ------------------------------------------------------------------------------ */
 
 /* [-1, 1] as the decoder gives it to [0, 1]. NaN becomes black rather than an undefined byte. */
 static void to_unit_range(float *pixels, size_t count)

@@ -108,7 +108,7 @@ sdiff_status sdi_session_plan(sdi_session *session, sdi_network network, const v
     return SDIFF_OK;
 }
 
-/* ---- memory --------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 uint64_t sdi_session_arena_needed(const sdi_session *session)
 {
@@ -185,7 +185,7 @@ sdiff_status sdi_session_reserve_cached(sdi_session *session, sdi_plan *plan, ui
     return SDIFF_OK;
 }
 
-/* ---- running -------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static sdi_run run_of(const sdi_session *session)
 {

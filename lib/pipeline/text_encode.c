@@ -34,7 +34,7 @@ double sdi_text_work(const sdi_plan *plan, int32_t rows)
     return (sdi_plan_flops(plan, NN_ONCE) + sdi_plan_flops(plan, NN_EACH)) * batches;
 }
 
-/* ---- token embeddings ----------------------------------------------------------------------------- */
+/* ---- token embeddings ------------------------------------------------------------------------ */
 
 static sdiff_status gather(const sdi_session *session, const int32_t *ids, int32_t count,
                            float *out)
@@ -78,7 +78,7 @@ static sdiff_status set_embeddings(sdi_session *session, sdi_plan *plan, const i
     return status;
 }
 
-/* ---- running ----------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 /* One batch: `count` rows, the last one repeated up to the planned number. */
 static sdiff_status run_batch(sdi_session *session, sdi_plan *plan, const int32_t *ids,

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* ---- where tiles lie ------------------------------------------------------------------------------ */
+/* ---- where tiles lie ------------------------------------------------------------------------- */
 
 static int64_t tile_side(const sdi_session *session, int64_t size)
 {
@@ -46,7 +46,7 @@ int32_t sdi_next_tile(const sdi_session *session, int64_t h, int64_t w)
     return (int32_t)SDI_MAX(next, 0);
 }
 
-/* ---- weights of an axis ----------------------------------------------------------------------------- */
+/* ---- weights of an axis ---------------------------------------------------------------------- */
 
 /* Rises over the overlap with the tile before, falls over the one with the tile behind. */
 static float ramp(int64_t size, int64_t side, int64_t index, int64_t at, int64_t scale)
@@ -83,7 +83,7 @@ static void fill_shares(int64_t size, int64_t side, int64_t index, int64_t scale
         out[i] = share(size, side, index, i, scale);
 }
 
-/* ---- one picture --------------------------------------------------------------------------------------- */
+/* ---- one picture ----------------------------------------------------------------------------- */
 
 /* Planes of one side of the network; `scale` pixels for each latent. */
 typedef struct planes {

@@ -179,7 +179,7 @@ static void check_memory(const run *r)
                  (unsigned long long)r->peak);
 }
 
-/* ---- all limits ------------------------------------------------------------------------------- */
+/* ---- all limits ------------------------------------------------------------------------------ */
 
 typedef struct seen {
     int refused, resident, packed, rows, tiles;
@@ -255,7 +255,7 @@ static void test_the_number_of_a_refusal_leads_to_a_picture(void **state)
     assert_true(rounds <= 2);
 }
 
-/* ---- tiles -------------------------------------------------------------------------------------- */
+/* ---- tiles ----------------------------------------------------------------------------------- */
 
 static void test_tiles_that_are_asked_for(void **state)
 {
@@ -276,7 +276,7 @@ static void test_tiles_that_are_asked_for(void **state)
     assert_memory_equal(&r.result, &plain.result, sizeof r.result);
 }
 
-/* ---- streamed weights -------------------------------------------------------------------------------- */
+/* ---- streamed weights ------------------------------------------------------------------------ */
 
 static void test_adapters_change_streamed_weights(void **state)
 {

@@ -82,7 +82,7 @@ static void test_values_keep_until_their_last_use(void **state)
     stop(&m);
 }
 
-/* ---- once and each ------------------------------------------------------------------------------ */
+/* ---- once and each --------------------------------------------------------------------------- */
 
 static void once_and_each(sdi_nn *n, const void *args)
 {
@@ -136,7 +136,7 @@ static void test_a_raised_flag_stops_between_operations(void **state)
     stop(&m);
 }
 
-/* ---- names and errors ------------------------------------------------------------------------------ */
+/* ---- names and errors ------------------------------------------------------------------------ */
 
 static void named(sdi_nn *n, const void *args)
 {
