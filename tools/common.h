@@ -35,7 +35,8 @@ int parse_int(const char *text, long long low, long long high, long long *value)
 int parse_real(const char *text, double *value); // finite only
 /* "FILE:0.8" is cut at the colon; scale stays where no number is behind the last one. */
 void split_scale(char *text, double *scale);
-/* "FILE:0.8:0:0.5" is cut at the colons in front of up to `most` numbers, which go to values[0] … */
+/* "FILE:0.8:0:0.5" is cut at the colons in front of up to `most` numbers, which go to
+ * values[0] … */
 void split_numbers(char *text, double *values, int most);
 
 #endif

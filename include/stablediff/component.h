@@ -57,7 +57,8 @@ SDIFF_API const char *sdiff_tensors_name(const sdiff_tensors *tensors, int32_t i
  *  @since 1.0 */
 SDIFF_API int32_t sdiff_tensors_shape(const sdiff_tensors *tensors, const char *name,
                                       int64_t *shape);
-SDIFF_API int32_t sdiff_tensors_dtype(const sdiff_tensors *tensors, const char *name); /**< @since 1.0 */
+/** @since 1.0 */
+SDIFF_API int32_t sdiff_tensors_dtype(const sdiff_tensors *tensors, const char *name);
 /** Copies the numbers of a tensor as float32. @since 1.0 */
 SDIFF_API sdiff_status sdiff_tensors_get_f32(sdiff_tensors *tensors, const char *name, float *out,
                                              size_t count);

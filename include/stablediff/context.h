@@ -70,9 +70,9 @@ typedef struct sdiff_context_params {
                                          used, guidance is computed in halves, the autoencoder works
                                          on tiles. What needs more even then is refused before work
                                          starts, with the number needed */
-    const char *kernels;            /**< kernel sets that may be used, e.g. "ref,openblas,avx2"; NULL
-                                         (default): the environment variable SDIFF_KERNELS, else
-                                         "all". Sets that the CPU lacks are never used */
+    const char *kernels;            /**< kernel sets that may be used, e.g. "ref,openblas,avx2";
+                                         NULL (default): the environment variable SDIFF_KERNELS,
+                                         else "all". Sets that the CPU lacks are never used */
     int32_t threads;                /**< 0 (default): physical cores available to the process;
                                          1 … 1024. With `parallel_for`: its number of workers */
     int32_t log_level;              /**< highest sdiff_log_level wanted, default INFO */

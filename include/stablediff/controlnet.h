@@ -32,8 +32,8 @@ SDIFF_API void sdiff_controlnet_free(sdiff_controlnet *controlnet);
 /** How a ControlNet steers. Fill with sdiff_control_params_init(). @since 1.0 */
 typedef struct sdiff_control_params {
     size_t struct_size;       /**< sizeof(sdiff_control_params), set by the init function */
-    const float *hint;        /**< the picture that it looks at, [3, height, width] in [0, 1]; one of
-                                   the results' size is taken as it is, others are resized */
+    const float *hint;        /**< the picture that it looks at, [3, height, width] in [0, 1]; one
+                                   of the results' size is taken as it is, others are resized */
     const sdiff_image *image; /**< the same as an image, in place of `hint` */
     double weight;            /**< default 1; -100 … 100 */
     double start;             /**< from this part of the steps on, default 0 */

@@ -46,8 +46,8 @@ SDIFF_API sdiff_status sdiff_image_load_png_memory(sdiff_context *context, const
 /**
  * Writes a PNG under a temporary name beside `path`, then renames it: a full disk never leaves half
  * a file.
- * @param text  pairs of keyword and UTF-8 text, ended by NULL: {"parameters", "a cat…", NULL}; NULL:
- *              none. Latin-1 texts become tEXt chunks, others iTXt.
+ * @param text  pairs of keyword and UTF-8 text, ended by NULL: {"parameters", "a cat…", NULL};
+ *              NULL: none. Latin-1 texts become tEXt chunks, others iTXt.
  * @since 1.0
  */
 SDIFF_API sdiff_status sdiff_image_save_png(sdiff_context *context, const sdiff_image *image,

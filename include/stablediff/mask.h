@@ -4,7 +4,8 @@
  * Making only the marked part anew, at the model's size:
  *
  *     sdiff_mask_area(c, mask, 32, 512, 512, &area);
- *     sdiff_image_crop(c, picture, &area, &part);      sdiff_image_crop(c, mask, &area, &part_mask);
+ *     sdiff_image_crop(c, picture, &area, &part);
+ *     sdiff_image_crop(c, mask, &area, &part_mask);
  *     ... sdiff_image_to_planes(), sdiff_image_to_plane(), sdiff_pipeline_generate() ...
  *     sdiff_mask_paste(c, picture, made, &area, mask);
  */

@@ -12,8 +12,9 @@ extern "C" {
 #endif
 
 /**
- * Opaque: configuration and weights of the networks of one checkpoint, and its tokenizer. Any number
- * of pipelines, also in different threads, may share it; only the calls of adapter.h change it.
+ * Opaque: configuration and weights of the networks of one checkpoint, and its tokenizer. Any
+ * number of pipelines, also in different threads, may share it; only the calls of adapter.h
+ * change it.
  */
 typedef struct sdiff_model sdiff_model;
 
@@ -45,17 +46,20 @@ typedef enum sdiff_tokenizer_variant {
 /** How a model is loaded. Fill with sdiff_model_params_init(). @since 1.0 */
 typedef struct sdiff_model_params {
     size_t struct_size;  /**< sizeof(sdiff_model_params), set by the init function */
-    const char *config;  /**< configuration of a single-file checkpoint (flat JSON or LDM .yaml); NULL:
-                              one beside the file, else inferred from the tensors */
-    const char *vae;     /**< a VAE that replaces the model's: diffusers folder or file; NULL: none */
-    const char *vocab;   /**< folder with vocab.json and merges.txt, or bpe_simple_vocab_16e6.txt.gz;
-                              NULL: in the model folder, beside the file, the data directory */
+    const char *config;  /**< configuration of a single-file checkpoint (flat JSON or LDM .yaml);
+                              NULL: one beside the file, else inferred from the tensors */
+    const char *vae;     /**< a VAE that replaces the model's: diffusers folder or file; NULL:
+                              none */
+    const char *vocab;   /**< folder with vocab.json and merges.txt, or
+                              bpe_simple_vocab_16e6.txt.gz; NULL: in the model folder, beside the
+                              file, the data directory */
     int32_t compute;     /**< sdiff_compute, default AUTO */
     int32_t prediction;  /**< sdiff_prediction, default MODEL */
     int32_t tokenizer;   /**< sdiff_tokenizer_variant, default HF_FAST */
     int32_t use_ema;     /**< 1: EMA weights where the file has them, default 0 */
-    int32_t width;       /**< with a memory limit: pictures of this size are to be made, so that much
-                              room is left beside the weights; 0 (default): the model's own size */
+    int32_t width;       /**< with a memory limit: pictures of this size are to be made, so that
+                              much room is left beside the weights; 0 (default): the
+                              model's own size */
     int32_t height;      /**< likewise */
 } sdiff_model_params;
 

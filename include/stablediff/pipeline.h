@@ -58,8 +58,8 @@ typedef struct sdiff_guide {
     size_t struct_size;  /**< bytes of this struct that the library filled */
     const float *sample; /**< [channels, height, width]: what the U-Net saw,
                               x = (x0 + sigma * noise) / sqrt(1 + sigma^2) */
-    float *noise;        /**< the same shape: the predicted noise after classifier-free guidance, to be
-                              changed in place */
+    float *noise;        /**< the same shape: the predicted noise after classifier-free guidance, to
+                              be changed in place */
     double timestep;     /**< time the U-Net was given */
     double sigma;        /**< noise level */
     int32_t image;       /**< index of the picture, from 0 */
@@ -80,8 +80,9 @@ typedef enum sdiff_emphasis {
     SDIFF_EMPHASIS_NO_NORM = 1,     /**< multiply */
     SDIFF_EMPHASIS_INTERPOLATE = 2, /**< as ComfyUI: from the empty prompt by the weight */
     SDIFF_EMPHASIS_IGNORE = 3,      /**< brackets are read, but have no effect */
-    SDIFF_EMPHASIS_NONE = 4,        /**< as diffusers: prompts are literal and cut at 75 tokens, clip
-                                         skip holds for the prompt and not for the negative one */
+    SDIFF_EMPHASIS_NONE = 4,        /**< as diffusers: prompts are literal and cut at 75 tokens,
+                                         clip skip holds for the prompt and not for the negative
+                                         one */
     SDIFF_EMPHASIS_FORCE_INT32 = 0x7fffffff
 } sdiff_emphasis;
 
@@ -101,19 +102,19 @@ typedef struct sdiff_generate_params {
     const char *schedule;        /**< sdiff_schedule_name(); NULL (default): "default" */
     const float *image;          /**< the picture to start from or to repaint, [3, height, width] in
                                       [0, 1], see sdiff_image_to_planes(); NULL (default): none */
-    const float *mask;           /**< inpainting: [height, width], 1: make anew, 0: keep, between: mix
-                                      at the end (the model sees 1 from 0.5); needs `image`; NULL
-                                      (default): none */
+    const float *mask;           /**< inpainting: [height, width], 1: make anew, 0: keep, between:
+                                      mix at the end (the model sees 1 from 0.5); needs `image`;
+                                      NULL (default): none */
     const float *depth;          /**< for depth-to-image models: inverse depth (near is large)
                                       [depth_height, depth_width] on any scale; NULL (default):
                                       estimated from `image` */
     const float *init_latents;   /**< standard normal start [batch_count, c, h, w] in place of the
                                       generator's (with `image`: the noise that is added); NULL
                                       (default): drawn */
-    sdiff_noise_fn noise;        /**< gives every draw of a picture in order, from 0: with `image` the
-                                      encoder's, then the start unless `init_latents` is given, with
-                                      `mask` the masked picture's, then the sampler's; NULL (default):
-                                      from the seed */
+    sdiff_noise_fn noise;        /**< gives every draw of a picture in order, from 0: with `image`
+                                      the encoder's, then the start unless `init_latents` is given,
+                                      with `mask` the masked picture's, then the sampler's; NULL
+                                      (default): from the seed */
     void *noise_user;
     sdiff_step_fn on_step;       /**< NULL (default): none */
     void *step_user;
@@ -123,20 +124,23 @@ typedef struct sdiff_generate_params {
     void *cfg_user;
     sdiff_guide_fn guide;        /**< classifier guidance; NULL (default): none */
     void *guide_user;
-    double cfg_scale;            /**< 0: unconditioned; 1: the prompt alone; default 7.5; -100 … 100 */
+    double cfg_scale;            /**< 0: unconditioned; 1: the prompt alone; default 7.5;
+                                      -100 … 100 */
     double cfg_rescale;          /**< 0 (default) … 1: Lin et al. 2023, section 3.4 */
     double eta;                  /**< negative (default): the sampler's own */
-    double strength;             /**< with `image`: the part of the steps that is run, 0 (the picture
-                                      through the autoencoder) … 1 (from pure noise); negative
-                                      (default): 0.75, with `mask` 1 */
+    double strength;             /**< with `image`: the part of the steps that is run, 0 (the
+                                      picture through the autoencoder) … 1 (from pure noise);
+                                      negative (default): 0.75, with `mask` 1 */
     int64_t seed;                /**< default 0; picture i of a batch uses seed + i */
-    int32_t width;               /**< pixels, multiple of the latent scale; 0 (default): the model's */
+    int32_t width;               /**< pixels, multiple of the latent scale; 0 (default): the
+                                      model's */
     int32_t height;              /**< likewise */
     int32_t steps;               /**< 1 … 10000, default 20 */
     int32_t batch_count;         /**< pictures, 1 (default) … 1000 */
     int32_t rng;                 /**< sdiff_rng, default TORCH */
     int32_t spacing;             /**< sdiff_spacing, default MODEL */
-    int32_t clip_skip;           /**< 0 (default): the model's; 1: last layer; 2: the one before; … */
+    int32_t clip_skip;           /**< 0 (default): the model's; 1: last layer; 2: the one before
+                                      it; … */
     int32_t no_decode;           /**< 1: stop at the latents; default 0 */
     int32_t emphasis;            /**< sdiff_emphasis, default ORIGINAL: weights "(a:1.2)", "[b]",
                                       "BREAK", schedules "[a:b:0.5]", "[a|b]", "AND", any length */
@@ -147,15 +151,15 @@ typedef struct sdiff_generate_params {
     int32_t depth_width;         /**< of `depth`; 0 (default): width */
     int32_t depth_height;        /**< of `depth`; 0 (default): height */
     int32_t encode_mode;         /**< sdiff_encode, default SAMPLE */
-    int32_t keep_unmasked;       /**< 1 (default): pixels where `mask` is 0 are those of `image`, bit for
-                                      bit; 0: as decoded */
-    int32_t start_from_image;    /**< 1: also at strength 1 the noise is added to `image`, as diffusers
-                                      does; 0 (default): strength 1 is text to image */
-    int32_t tile;                /**< autoencoder in tiles that overlap by a quarter and are blended, for
-                                      large pictures: the side of a tile in pixels, a multiple of the
-                                      latent scale, 8 latents or more (the result differs a little
-                                      from the whole picture's); 0 (default): only where the memory
-                                      limit asks for it */
+    int32_t keep_unmasked;       /**< 1 (default): pixels where `mask` is 0 are those of `image`,
+                                      bit for bit; 0: as decoded */
+    int32_t start_from_image;    /**< 1: also at strength 1 the noise is added to `image`, as
+                                      diffusers does; 0 (default): strength 1 is text to image */
+    int32_t tile;                /**< autoencoder in tiles that overlap by a quarter and are
+                                      blended, for large pictures: the side of a tile in pixels, a
+                                      multiple of the latent scale, 8 latents or more (the result
+                                      differs a little from the whole picture's); 0 (default): only
+                                      where the memory limit asks for it */
     int32_t reserved;            /**< 0 */
 } sdiff_generate_params;
 
@@ -173,9 +177,9 @@ SDIFF_API sdiff_status sdiff_pipeline_new(sdiff_model *model, sdiff_pipeline **p
 SDIFF_API void sdiff_pipeline_free(sdiff_pipeline *pipeline);
 
 /**
- * Memory in bytes that sdiff_pipeline_generate() with these parameters would hold at most beside what
- * the context holds now: with sdiff_context_memory(), the peak before any work. Under a memory limit
- * it is told for the way of working that fits.
+ * Memory in bytes that sdiff_pipeline_generate() with these parameters would hold at most beside
+ * what the context holds now: with sdiff_context_memory(), the peak before any work. Under a memory
+ * limit it is told for the way of working that fits.
  * @since 1.0
  */
 SDIFF_API sdiff_status sdiff_pipeline_memory(sdiff_pipeline *pipeline,

@@ -67,7 +67,8 @@ SDIFF_API sdiff_status sdiff_sampler_new(sdiff_context *context,
 /** NULL is ignored. @since 1.0 */
 SDIFF_API void sdiff_sampler_free(sdiff_sampler *sampler);
 
-SDIFF_API int32_t sdiff_sampler_steps(const sdiff_sampler *sampler); /**< after strength @since 1.0 */
+/** Steps that will be run: those of `steps` that `strength` leaves. @since 1.0 */
+SDIFF_API int32_t sdiff_sampler_steps(const sdiff_sampler *sampler);
 /** Model evaluations of a whole run. @since 1.0 */
 SDIFF_API int32_t sdiff_sampler_evaluations(const sdiff_sampler *sampler);
 /** Standard normal noise is multiplied by this to become the start. @since 1.0 */

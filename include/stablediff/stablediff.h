@@ -37,8 +37,8 @@
  *   was made on (constructors: from the context or model they were given). The library never
  *   prints, exits or aborts, and keeps no global state.
  * - Handles are opaque, made by _new/_open, freed by _free, which accepts NULL. A handle that needs
- *   another one keeps it alive. Outputs are set to NULL on failure. Strings given to the library are
- *   copied or used during the call only; strings it returns belong to the handle.
+ *   another one keeps it alive. Outputs are set to NULL on failure. Strings given to the
+ *   library are copied or used during the call only; strings it returns belong to the handle.
  * - Structs begin with struct_size; the init function writes it and the defaults. Later releases
  *   append fields, whose value 0 means what it meant before they existed.
  * - A handle is used by one thread at a time; different handles by any number of threads at once.

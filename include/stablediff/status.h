@@ -22,7 +22,7 @@ extern "C" {
 typedef enum sdiff_status {
     SDIFF_OK = 0,
     SDIFF_ERROR_INVALID_ARGUMENT = -10, /**< a parameter is NULL, out of range or contradictory */
-    SDIFF_ERROR_NO_MEMORY = -20,        /**< the allocator refused, or the memory limit is too low */
+    SDIFF_ERROR_NO_MEMORY = -20,        /**< the allocator refused, or the limit is too low */
     SDIFF_ERROR_IO = -30,               /**< a file cannot be opened, read or written */
     SDIFF_ERROR_FORMAT = -40,           /**< a file is damaged or is not what it claims to be */
     SDIFF_ERROR_MISMATCH = -50,         /**< weights do not fit the network they are meant for */

@@ -43,7 +43,8 @@ SDIFF_API sdiff_status sdiff_tokenizer_encode(sdiff_tokenizer *tokenizer, const 
                                               size_t length, int32_t variant, int32_t *ids,
                                               int32_t capacity, int32_t *count);
 
-SDIFF_API int32_t sdiff_tokenizer_bos(const sdiff_tokenizer *tokenizer); /**< begin mark @since 1.0 */
+/** Id of the begin mark. @since 1.0 */
+SDIFF_API int32_t sdiff_tokenizer_bos(const sdiff_tokenizer *tokenizer);
 SDIFF_API int32_t sdiff_tokenizer_eos(const sdiff_tokenizer *tokenizer); /**< end mark @since 1.0 */
 /** The id that this model's prompts are padded with up to 77. @since 1.0 */
 SDIFF_API int32_t sdiff_tokenizer_pad(const sdiff_tokenizer *tokenizer);

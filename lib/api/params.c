@@ -30,8 +30,8 @@ sdiff_status sdi_params_read(const sdi_env *env, const char *what, void *mine, s
     for (size_t i = size; i < their_size; i++)
         if (((const unsigned char *)theirs)[i])
             return sdi_fail(env, SDIFF_ERROR_UNSUPPORTED,
-                            "%s: a field at offset %zu is set that this library does not know", what,
-                            i);
+                            "%s: a field at offset %zu is set that this library does not know",
+                            what, i);
     memcpy(mine, theirs, SDI_MIN(size, their_size));
     memcpy(mine, &size, sizeof size);
     return SDIFF_OK;

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A list that ran out of memory is NULL, and so is everything that it should have become part of. */
+/* A list that ran out of memory is NULL, and so is everything that it should have
+ * become part of. */
 static json_t *add_pair(json_t *list, json_t *first, json_t *second)
 {
     json_t *pair = json_array();

@@ -53,7 +53,8 @@ static sdiff_status read_params(const sdi_env *env, const sdiff_sampler_params *
     *p = defaults;
     SDI_TRY(sdi_params_read(env, "sampler params", p, sizeof *p, sizeof *p, given));
     if (!p->count)
-        return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT, "count is 0: how many latents are there?");
+        return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT,
+                        "count is 0: how many latents are there?");
     if (p->prediction < SDIFF_PREDICTION_MODEL || p->prediction > SDIFF_PREDICTION_SAMPLE ||
         p->spacing < SDIFF_SPACING_MODEL || p->spacing > SDIFF_SPACING_TRAILING)
         return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Results below the normal range become zero while the library computes: on x86 a single denormal
- * costs more than a hundred cycles, and a network in float32 owes them nothing. Denormal inputs stay
- * what they are: conversions from half precision are made of them. The host's mode is put back.
+ * costs more than a hundred cycles, and a network in float32 owes them nothing. Denormal inputs
+ * stay what they are: conversions from half precision are made of them. The host's mode is
+ * put back.
  */
 #ifndef SDI_BASE_FLOAT_MODE_H
 #define SDI_BASE_FLOAT_MODE_H

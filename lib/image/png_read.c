@@ -186,8 +186,8 @@ static sdiff_status check_sides(const sdi_env *env, const char *name, const unsi
     if (size < HEADER || memcmp(bytes + 12, "IHDR", 4) != 0 ||
         (width <= SDI_IMAGE_MAX_SIDE && height <= SDI_IMAGE_MAX_SIDE))
         return SDIFF_OK;
-    return sdi_fail(env, SDIFF_ERROR_LIMIT, "'%s' has %u x %u pixels: sides up to %d are read", name,
-                    width, height, SDI_IMAGE_MAX_SIDE);
+    return sdi_fail(env, SDIFF_ERROR_LIMIT, "'%s' has %u x %u pixels: sides up to %d are read",
+                    name, width, height, SDI_IMAGE_MAX_SIDE);
 }
 
 sdiff_status sdi_png_read(const sdi_env *env, const char *name, const void *bytes, size_t size,

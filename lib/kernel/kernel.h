@@ -69,7 +69,7 @@ typedef struct sdi_conv {
     sdi_mat x;           // [n*h*w, k]
     const sdi_packed *wt;
     const float *bias;   // [wt->n] or NULL
-    sdi_mat channel_add; // [n, wt->n] float32: added to every pixel of image i (time embedding), or absent
+    sdi_mat channel_add; // [n, wt->n] float32: added to every pixel of image i (times), or absent
     sdi_mat residual;    // [n*oh*ow, wt->n] or absent; may be `out` itself
     sdi_mat out;
 } sdi_conv;

@@ -38,7 +38,8 @@ static const slot_info slots[SLOT_COUNT] = {
     {"depth_estimator", "model", "pytorch_model", {"DPTForDepthEstimation", NULL, NULL}},
     {"controlnet", "diffusion_pytorch_model", "diffusion_pytorch_model",
      {"ControlNetModel", NULL, NULL}},
-    {"taesd", "diffusion_pytorch_model", "diffusion_pytorch_model", {"AutoencoderTiny", NULL, NULL}},
+    {"taesd", "diffusion_pytorch_model", "diffusion_pytorch_model",
+     {"AutoencoderTiny", NULL, NULL}},
 };
 
 /* ---- weights --------------------------------------------------------------------------------- */

@@ -29,7 +29,7 @@ typedef enum sdi_part {
     SDI_PART_VAE_ENCODER,
     SDI_PART_VAE_DECODER,
     SDI_PART_DEPTH,         // depth estimator
-    SDI_PART_CONTROL,       // ControlNet: never beside a U-Net, whose configuration's place it takes
+    SDI_PART_CONTROL,       // ControlNet: never beside a U-Net, whose configuration it has
     SDI_PART_TAESD_ENCODER, // tiny autoencoder
     SDI_PART_TAESD_DECODER,
     SDI_PART_COUNT
@@ -91,7 +91,8 @@ typedef struct sdi_model_config {
 } sdi_model_config;
 
 /* ---- opening --------------------------------------------------------------------------------- */
-/* One of: a path (folder or file), memory, or a reader. Memory and reader must outlive the model. */
+/* One of: a path (folder or file), memory, or a reader. Memory and reader must outlive
+ * the model. */
 typedef struct sdi_model_source {
     const char *path;
     const void *bytes;
@@ -103,8 +104,8 @@ typedef struct sdi_model_source {
 enum { SDI_LOAD_ALL = 0, SDI_LOAD_TOKENIZER = 1 << SDI_PART_COUNT };
 
 typedef struct sdi_model_options {
-    /* Table for each part, copied; [SDI_PART_UNET] serves parts whose own is NULL. All NULL: nothing
-     * is packed; names and shapes are matched and configurations known (for `info`). */
+    /* Table for each part, copied; [SDI_PART_UNET] serves parts whose own is NULL. All NULL:
+     * nothing is packed; names and shapes are matched and configurations known (for `info`). */
     const sdi_kernels *kernels[SDI_PART_COUNT];
     sdi_pool *pool;          // for packing; not kept; may be NULL
     uint32_t components;     // bits 1 << sdi_part and SDI_LOAD_TOKENIZER; 0: everything
@@ -114,11 +115,11 @@ typedef struct sdi_model_options {
     const char *vae;         // path of an autoencoder that replaces the model's own, or NULL
     const char *vocab;       // folder or .gz of the tokenizer; it comes before all other places
     const char *data_dir;    // looked at after the model's own places; NULL: none
-    const void *embedded_vocab; // bpe_simple_vocab_16e6.txt[.gz] built into the program, last resort
+    const void *embedded_vocab; // bpe_simple_vocab_16e6.txt[.gz] built in, the last resort
     size_t embedded_vocab_size;
     int32_t ema;              // use the U-Net's moving averages; an error where there are none
     int32_t prediction;       // override: 1 + sdi_prediction; 0: the model's own
-    int32_t width, height;    // of the pictures that a memory limit has to leave room for; 0: of the
+    int32_t width, height;    // of pictures that a memory limit has to leave room for; 0: of the
                               // model's own size
 } sdi_model_options;
 
@@ -163,7 +164,8 @@ int sdi_model_ldm_name(const sdi_model *model, sdi_part part, int32_t param, cha
 
 /* ---- reports --------------------------------------------------------------------------------- */
 /* Tensors that no network used. Known companions (schedule buffers, position_ids, moving averages,
- * losses, other networks) are counted as ignored, the rest is surplus, by name in the file's order. */
+ * losses, other networks) are counted as ignored, the rest is surplus, by name in the
+ * file's order. */
 int32_t sdi_model_surplus_count(const sdi_model *model);
 const char *sdi_model_surplus_name(const sdi_model *model, int32_t index);
 int32_t sdi_model_ignored_count(const sdi_model *model);
@@ -171,7 +173,8 @@ int32_t sdi_model_ignored_count(const sdi_model *model);
 const char *sdi_family_name(sdi_family family);             // "sd1" "sd2" "vae" "controlnet" …
 const char *sdi_task_name(sdi_task task);                   // "text" "inpaint" "depth" "edit"
 const char *sdi_part_name(sdi_part part);                   // "text" "unet" "vae-encoder" …
-const char *sdi_prediction_name(sdi_prediction prediction); // diffusers': "epsilon" "v_prediction" …
+/* The name in diffusers: "epsilon", "v_prediction" … */
+const char *sdi_prediction_name(sdi_prediction prediction);
 
 /* Everything above as JSON (the caller owns *out) and as readable lines (sdi_free). */
 sdiff_status sdi_model_describe_json(const sdi_env *env, const sdi_model *model, json_t **out);

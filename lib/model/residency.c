@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which weights are packed once and stay in memory, when memory is limited. A part whose matrices do
- * not stay is streamed: each run packs them anew from the mapped file, with the same results. Room
- * is left for the work on one picture of the size that the caller names; what is left over goes to
- * the parts that are read most often.
+ * Which weights are packed once and stay in memory, when memory is limited. A part whose matrices
+ * do not stay is streamed: each run packs them anew from the mapped file, with the same results.
+ * Room is left for the work on one picture of the size that the caller names; what is left over
+ * goes to the parts that are read most often.
  */
 #include "base/log.h"
 #include "base/memory.h"
@@ -61,8 +61,9 @@ static uint64_t other_bytes(const sdi_model_config *c, int64_t h, int64_t w)
     const int64_t scale =
         c->has[SDI_PART_VAE_DECODER] ? (int64_t)1 << (c->vae.levels - 1) : 1;
     const int64_t channels = SDI_MAX(c->unet.in_channels, c->vae.latent_channels);
-    const uint64_t pixels = (uint64_t)(3 * h * scale * w * scale), latents =
-        (uint64_t)(channels * h * w), contexts = (uint64_t)(c->clip.positions * c->clip.hidden_size);
+    const uint64_t pixels = (uint64_t)(3 * h * scale * w * scale);
+    const uint64_t latents = (uint64_t)(channels * h * w);
+    const uint64_t contexts = (uint64_t)(c->clip.positions * c->clip.hidden_size);
     return (5 * pixels + 32 * latents + 12 * contexts) * sizeof(float) + SPARE;
 }
 
@@ -174,7 +175,8 @@ sdiff_status sdi_choose_residency(sdi_loader *l)
     keep_what_fits(l, limit > taken ? limit - taken : 0);
     for (int32_t i = 0; i < SDI_PART_COUNT; i++)
         if (m->parts[i].declared && m->parts[i].weights.streamed)
-            sdi_info(l->env, "%s: the %s is packed anew for each run, to stay under the memory limit",
+            sdi_info(l->env,
+                     "%s: the %s is packed anew for each run, to stay under the memory limit",
                      m->name, sdi_part_name((sdi_part)i));
     return SDIFF_OK;
 }

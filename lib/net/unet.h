@@ -47,8 +47,8 @@ void sdi_unet_config_init(sdi_unet_config *config); // SD 1.5
 int32_t sdi_unet_skips(const sdi_unet_config *config);
 
 /* Plan arguments. Inputs: "sample" [b, c, h, w], "timestep" [b, 1, 1], "context" [b, t, d]
- * (NN_ONCE), "class_labels" [b, 1] ids where configured; with `residuals` also "down_residual.N" and
- * "mid_residual" (ControlNet's). Output: "out". */
+ * (NN_ONCE), "class_labels" [b, 1] ids where configured; with `residuals` also "down_residual.N"
+ * and "mid_residual" (ControlNet's). Output: "out". */
 typedef struct sdi_unet_args {
     const sdi_unet_config *config;
     int64_t b, h, w, context_tokens;

@@ -109,7 +109,8 @@ static int shape_is_sane(sdi_nn *n, int64_t count, int64_t h, int64_t w, int64_t
     for (int i = 0; i < 4; i++) {
         if (sides[i] < 1 || sides[i] > MAX_SIDE || product > max_elements / sides[i]) {
             nn_failed(n, sdi_fail(&n->env, SDIFF_ERROR_LIMIT,
-                                  "a tensor of shape [%lld, %lld, %lld, %lld] at '%s' is not possible",
+                                  "a tensor of shape [%lld, %lld, %lld, %lld] at '%s' is not "
+                                  "possible",
                                   (long long)count, (long long)h, (long long)w, (long long)c,
                                   n->prefix));
             return 0;

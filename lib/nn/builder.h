@@ -52,7 +52,7 @@ struct nn_op {
     nn_when when;
     const nn_node *out;
     const nn_node *in[NN_INPUTS]; // NULL: absent
-    int32_t weight;               // of LINEAR and CONV: the (first) parameter of the matrix, -1: none
+    int32_t weight;               // of LINEAR and CONV: (first) parameter of the matrix, -1: none
     int32_t param[2];             // bias or (weight, bias) of norms, table of EMBED; -1: none
     double flops;
     size_t scratch;
@@ -129,7 +129,7 @@ nn_node *nn_new_view(sdi_nn *n, nn_tensor x, int64_t count, int64_t h, int64_t w
 /* Appends an operation and returns its output; NULL inputs are absent. */
 nn_tensor nn_append(sdi_nn *n, const char *name, nn_op op);
 
-/* An operation of its own file on x (and y, which may be NULL): fills in what each of them needs. */
+/* An operation of its own file on x (and y, which may be NULL): fills in what each needs. */
 nn_op nn_call(nn_call_fn fn, nn_tensor x, nn_tensor y, const nn_node *out);
 /* x itself, or a float32 copy of it: operations of their own files know float32 only. */
 nn_tensor nn_as_f32(sdi_nn *n, nn_tensor x);

@@ -112,7 +112,8 @@ nn_tensor nn_resize_bilinear(sdi_nn *n, nn_tensor x, int64_t h, int64_t w, int a
 nn_tensor nn_parameter(sdi_nn *n, const char *name, int64_t t, int64_t d);
 /* Each row of x replaced by the nearest row of a table [rows, c], <name>.weight. */
 nn_tensor nn_nearest_rows(sdi_nn *n, const char *name, nn_tensor x, int64_t rows);
-/* Token i of the result is token first + i * step of x: a slice (step 1), one token repeated (0). */
+/* Token i of the result is token first + i * step of x: a slice (step 1), one token repeated
+ * (0). */
 nn_tensor nn_pick_tokens(sdi_nn *n, nn_tensor x, int64_t first, int64_t step, int64_t count);
 /* The tokens of x before those of y; x of one image goes before every image of y. */
 nn_tensor nn_join_tokens(sdi_nn *n, nn_tensor x, nn_tensor y);

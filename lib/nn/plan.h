@@ -26,7 +26,7 @@ sdiff_status sdi_plan_new(const sdi_env *env, sdi_weights *weights, sdi_network_
                           const void *arguments, int32_t workers, sdi_plan **out);
 void sdi_plan_free(const sdi_env *env, sdi_plan *plan); // NULL is allowed
 
-uint64_t sdi_plan_arena_bytes(const sdi_plan *plan); // needed while running, shareable between plans
+uint64_t sdi_plan_arena_bytes(const sdi_plan *plan); // needed while running; plans may share it
 uint64_t sdi_plan_own_bytes(const sdi_plan *plan);   // inputs and NN_ONCE values, held by the plan
 /* Packed bytes of all matrices that runs of the plan pack anew (sdi_weights.streamed). */
 uint64_t sdi_plan_streamed_bytes(const sdi_plan *plan);

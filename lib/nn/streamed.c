@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Matrices that stay in their file (sdi_weights.streamed) and are packed when an operation needs them:
- * behind its scratch, or in a cache that keeps as many as fit from run to run. Which are kept does not
- * change which bits come out.
+ * Matrices that stay in their file (sdi_weights.streamed) and are packed when an operation needs
+ * them: behind its scratch, or in a cache that keeps as many as fit from run to run. Which are kept
+ * does not change which bits come out.
  */
 #include "base/clock.h"
 #include "nn/builder.h"

@@ -49,7 +49,7 @@ typedef struct sdi_weights {
      * NULL then, and each run of a plan packs it anew where it is needed. */
     int32_t streamed;
     int32_t paged; // sources are pages of a mapped file: they are given back after use
-    atomic_int version; // counts matrices that became resident or streamed: a plan is of one version
+    atomic_int version; // counts matrices becoming resident or streamed: a plan is of one version
 } sdi_weights;
 
 /* A declare pass: each adds one parameter; -1 when the builder has to stop (no memory, two
@@ -63,7 +63,8 @@ void sdi_weights_init(sdi_weights *weights, const sdi_env *env, const sdi_kernel
 void sdi_weights_free(sdi_weights *weights); // zeroed is fine
 
 int32_t sdi_weights_find(const sdi_weights *weights, const char *name); // -1: absent
-/* Elements of all parameters; their bytes with all matrices packed, and those that are in memory. */
+/* Elements of all parameters; their bytes with all matrices packed, and those that are
+ * in memory. */
 uint64_t sdi_weights_elements(const sdi_weights *weights);
 uint64_t sdi_weights_bytes(const sdi_weights *weights);
 uint64_t sdi_weights_resident_bytes(const sdi_weights *weights);

@@ -56,8 +56,8 @@ static uint64_t start_bytes(const sdi_start *s)
 static void count_others(sdi_budget *b)
 {
     const sdi_denoiser *d = b->denoiser;
-    b->others = SMALL + denoiser_bytes(d) + result_bytes(d) + text_bytes(d) + start_bytes(b->start) +
-                sdi_controls_bytes(d) + b->sampler;
+    b->others = SMALL + denoiser_bytes(d) + result_bytes(d) + text_bytes(d) +
+                start_bytes(b->start) + sdi_controls_bytes(d) + b->sampler;
 }
 
 /* ---- fitting --------------------------------------------------------------------------------- */
@@ -94,8 +94,8 @@ static sdiff_status refuse(const sdi_budget *b)
 {
     const sdi_session *s = b->session;
     return sdi_fail(&s->env, SDIFF_ERROR_NO_MEMORY,
-                    "%llu bytes of memory are needed with all means of saving it, the limit is %llu; "
-                    "a smaller picture needs less",
+                    "%llu bytes of memory are needed with all means of saving it, the limit is "
+                    "%llu; a smaller picture needs less",
                     (unsigned long long)(in_use(s) + b->others + b->arena),
                     (unsigned long long)sdi_mem_limit(s->env.mem));
 }

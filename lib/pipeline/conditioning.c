@@ -89,7 +89,8 @@ static sdiff_status add_text(reading *r, const char *text, size_t length, int32_
                         MAX_TEXTS);
     if (c->text_count == c->text_capacity) {
         const int32_t wanted = 2 * c->text_capacity + 4;
-        sdi_prompt_chunks *texts = sdi_realloc(env_of(c), c->texts, (uint64_t)wanted, sizeof *texts);
+        sdi_prompt_chunks *texts =
+            sdi_realloc(env_of(c), c->texts, (uint64_t)wanted, sizeof *texts);
         if (!texts)
             return SDIFF_ERROR_NO_MEMORY;
         c->texts = texts;
@@ -297,7 +298,7 @@ static sdiff_status encode(sdi_conditioning *c, const sdi_text_request *request,
         empty_row(c, e->ids + (size_t)(rows - 1) * SDI_PROMPT_IDS);
     SDI_TRY(sdi_text_run(c->session, request->clip_skip, e->ids, rows, e->vectors, e->vector_count,
                          c->contexts));
-    if (c->emphasis == SDI_EMPHASIS_NONE && request->clip_skip) // diffusers skips for the prompt only
+    if (c->emphasis == SDI_EMPHASIS_NONE && request->clip_skip) // diffusers: the prompt only
         SDI_TRY(sdi_text_run(c->session, 0, e->ids, 1, e->vectors, e->vector_count, c->contexts));
     emphasise(c, with_empty ? c->contexts + (size_t)(rows - 1) * row : NULL);
     return SDIFF_OK;

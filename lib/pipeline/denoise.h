@@ -25,7 +25,7 @@ typedef struct sdi_denoiser {
     sdi_progress *progress;               // is told which step is being made; NULL: nobody
     sdi_plan *unet;
     int32_t rows;                 // predictions that guidance combines
-    int32_t batch;                // of them in one run of the U-Net: all, or one under a memory limit
+    int32_t batch;                // of them in a run of the U-Net: all, or one under a memory limit
     int32_t side[SDI_MAX_SIDES];  // the side of the conditioning that each row stands for
     int32_t text[SDI_MAX_SIDES];  // the text that each row of the batch was last given, -1: none
     int32_t with_residuals;

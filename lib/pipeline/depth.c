@@ -2,8 +2,9 @@
  *
  * The depth map as StableDiffusionDepth2ImgPipeline of diffusers prepares it: bicubic to the
  * latents' size as PyTorch does it (Keys 1981 with a = -3/4, pixels outside repeated, no
- * antialiasing), then stretched to [-1, 1]. The original repository adds 0.001 to the range, so that
- * a flat map is -1 throughout; its maps range over hundreds, where the difference is below 1e-5.
+ * antialiasing), then stretched to [-1, 1]. The original repository adds 0.001 to the range, so
+ * that a flat map is -1 throughout; its maps range over hundreds, where the difference is
+ * below 1e-5.
  */
 #include "pipeline/depth.h"
 

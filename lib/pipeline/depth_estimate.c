@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * From a picture to its depth. The picture is prepared as DPTImageProcessor of transformers does it,
- * and MiDaS before it: cubic resizing to the size that the estimator was trained for, by pixels of 8
- * bits; then to [-1, 1].
+ * From a picture to its depth. The picture is prepared as DPTImageProcessor of transformers does
+ * it, and MiDaS before it: cubic resizing to the size that the estimator was trained for, by pixels
+ * of 8 bits; then to [-1, 1].
  */
 #include "pipeline/depth_estimate.h"
 

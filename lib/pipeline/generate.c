@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * From a request to pictures: text, start, reverse diffusion, decoding. All memory is planned first.
+ * From a request to pictures: text, start, reverse diffusion, decoding. All memory is
+ * planned first.
  */
 #include "pipeline/generate.h"
 
@@ -225,7 +226,8 @@ static sdiff_status run(generation *g)
     g->session->work = sdi_progress_work;
     g->session->work_user = &g->progress;
     sdi_info(&g->session->env, "%.0f GFLOP a step",
-             sdi_plan_flops(g->denoiser.unet, NN_EACH) * g->denoiser.rows / g->denoiser.batch * 1e-9);
+             sdi_plan_flops(g->denoiser.unet, NN_EACH) * g->denoiser.rows / g->denoiser.batch *
+                 1e-9);
     if (has_text(g))
         SDI_TRY(sdi_conditioning_encode(&g->conditioning, &g->text));
     SDI_TRY(sdi_start_prepare(&g->start));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Inpainting masks. What the U-Net sees is binarised at 1/2 and resized as StableDiffusionInpaint-
- * Pipeline of diffusers and the original's inpainting script do; the soft edge serves the mixture of
- * the pictures.
+ * Pipeline of diffusers and the original's inpainting script do; the soft edge serves the mixture
+ * of the pictures.
  */
 #include "pipeline/mask.h"
 

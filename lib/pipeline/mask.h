@@ -10,8 +10,8 @@
 /* Refuses numbers outside of [0, 1] and masks that mark nothing. */
 sdiff_status sdi_mask_check(const sdi_env *env, const float *mask, int64_t height, int64_t width);
 
-/* To the latents' size [h, w] by nearest neighbour (the upper left pixel of each square), as 0 or 1.
- * Refuses a mask of which nothing is left. */
+/* To the latents' size [h, w] by nearest neighbour (the upper left pixel of each square), as 0
+ * or 1. Refuses a mask of which nothing is left. */
 sdiff_status sdi_mask_to_latents(const sdi_env *env, const float *mask, int64_t height,
                                  int64_t width, int64_t h, int64_t w, float *out);
 

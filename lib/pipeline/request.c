@@ -62,8 +62,8 @@ static sdiff_status check_model(const sdi_session *s, const sdiff_generate_param
     const int pixels = unet->out_channels == 3 || unet->out_channels == 1;
     if (!latent && !pixels && (r->image || !r->no_decode))
         return sdi_fail(&s->env, SDIFF_ERROR_UNSUPPORTED,
-                        "'%s' has no autoencoder and makes %d channels: pixels have 3 or 1, more are "
-                        "left as latents (no_decode)",
+                        "'%s' has no autoencoder and makes %d channels: pixels have 3 or 1, more "
+                        "are left as latents (no_decode)",
                         sdi_model_name(s->model), unet->out_channels);
     return SDIFF_OK;
 }

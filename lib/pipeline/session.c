@@ -197,7 +197,8 @@ sdiff_status sdi_session_run(sdi_session *session, sdi_plan *plan, nn_when when)
 {
     const sdi_run run = run_of(session);
     if (session->cached && session->cached != plan) {
-        const uint64_t end = sdi_plan_arena_bytes(plan), begin = sdi_plan_arena_bytes(session->cached);
+        const uint64_t begin = sdi_plan_arena_bytes(session->cached);
+        const uint64_t end = sdi_plan_arena_bytes(plan);
         sdi_plan_spoil_cache(session->cached, end > begin ? end - begin : 0);
     }
     return sdi_plan_run(&session->env, plan, when, &run);

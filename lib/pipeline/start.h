@@ -27,7 +27,8 @@ typedef struct sdi_start {
     float *concat;                // [in_channels - c, h, w]
 } sdi_start;
 
-/* Plans the encoder and the depth estimator if the request needs them and sets the denoiser's strength. */
+/* Plans the encoder and the depth estimator if the request needs them and sets the denoiser's
+ * strength. */
 sdiff_status sdi_start_plan(sdi_start *s, sdi_denoiser *denoiser);
 double sdi_start_work(const sdi_start *s); // floating-point operations of both
 /* Allocates, encodes, resizes: all that is the same for each picture of the call. The session is

@@ -20,8 +20,8 @@ sdiff_status sdi_taesd_add(sdi_session *session, sdi_model *taesd, sdi_part half
                         sdi_model_name(taesd), sdi_part_name(half));
     if (c->latent_channels != channels || sdi_taesd_scale(taesd) != scale)
         return sdi_fail(&session->env, SDIFF_ERROR_MISMATCH,
-                        "the tiny autoencoder '%s' has %d channels of %d pixels a latent, the model "
-                        "'%s' %d of %d", sdi_model_name(taesd), (int)c->latent_channels,
+                        "the tiny autoencoder '%s' has %d channels of %d pixels a latent, the "
+                        "model '%s' %d of %d", sdi_model_name(taesd), (int)c->latent_channels,
                         (int)sdi_taesd_scale(taesd), sdi_model_name(session->model), (int)channels,
                         (int)scale);
     return sdi_session_add(session, taesd, half, network);

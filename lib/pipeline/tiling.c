@@ -129,7 +129,8 @@ uint64_t sdi_tiling_bytes(const sdi_session *session, int64_t h, int64_t w)
     if (!sdi_is_tiled(session, h, w))
         return 0;
     enum { HEADERS = 256 };
-    return (2 * tile_floats(&t, &t.in) + tile_floats(&t, &t.out) + shares) * sizeof(float) + HEADERS;
+    const uint64_t tiles = 2 * tile_floats(&t, &t.in) + tile_floats(&t, &t.out);
+    return (tiles + shares) * sizeof(float) + HEADERS;
 }
 
 static void cut(const tiling *t, int64_t y, int64_t x, const float *in)

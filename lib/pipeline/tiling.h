@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Autoencoders on tiles: a picture that is too large to be decoded or encoded whole is cut into tiles
- * that overlap by a quarter of their side, and the results are blended linearly where they overlap.
+ * Autoencoders on tiles: a picture that is too large to be decoded or encoded whole is cut into
+ * tiles that overlap by a quarter of their side, and the results are blended linearly where
+ * they overlap.
  *
  * A tile's group norms and its attention see the tile alone, so the result differs from that of the
  * whole picture: a little in colour and brightness, without visible seams as long as tiles are not
@@ -22,8 +23,8 @@ int32_t sdi_next_tile(const sdi_session *session, int64_t h, int64_t w);
 /* Bytes beside the plan while tiles are made. */
 uint64_t sdi_tiling_bytes(const sdi_session *session, int64_t h, int64_t w);
 
-/* One network (encoder or decoder, whose plan is for tiles) on one picture: `in` and `out` are whole
- * planes of the network's input and output. */
+/* One network (encoder or decoder, whose plan is for tiles) on one picture: `in` and `out` are
+ * whole planes of the network's input and output. */
 sdiff_status sdi_tiled_run(sdi_session *session, sdi_network network, sdi_plan *plan, int64_t h,
                            int64_t w, const float *in, float *out);
 

@@ -71,7 +71,8 @@ static sdiff_status run_tiled(sdi_session *session, sdi_network network, sdi_pla
     const sdi_model_config *config = sdi_model_get_config(session->model);
     const int64_t scale = sdi_latent_scale(config), z = config->vae.latent_channels;
     const int64_t pixels = config->vae.image_channels * h * w * scale * scale;
-    const int64_t latents = h * w * (network == SDI_NET_VAE_DECODER || config->vae.codebook ? z : 2 * z);
+    const int64_t latents =
+        h * w * (network == SDI_NET_VAE_DECODER || config->vae.codebook ? z : 2 * z);
     const int decode = network == SDI_NET_VAE_DECODER;
     for (int64_t i = 0; i < b; i++)
         SDI_TRY(sdi_tiled_run(session, network, plan, h, w, in + i * (decode ? latents : pixels),

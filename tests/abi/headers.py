@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Each public header compiles alone, as strict C99 and as C++, and its structs have no padding that a
-later field could hide in.
+"""Each public header compiles alone, as strict C99 and as C++, and its structs have no padding that
+a later field could hide in.
 
     headers.py INCLUDE LANGUAGE COMPILER...       LANGUAGE: c or c++
 """

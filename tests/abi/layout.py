@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Public structs keep their layout: offsets and sizes as the compiler sees them are compared with the
-frozen list. Fields may only be appended, and only with a new size of the struct.
+"""Public structs keep their layout: offsets and sizes as the compiler sees them are compared with
+the frozen list. Fields may only be appended, and only with a new size of the struct.
 
     layout.py INCLUDE LIST COMPILER...            compares
     layout.py --update INCLUDE LIST COMPILER...   writes the list anew (before a release)

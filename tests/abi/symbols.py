@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The public functions are the same in the headers, in the linker map and in the shared library, and
-the static library keeps to the prefixes sdiff_ and sdi_.
+"""The public functions are the same in the headers, in the linker map and in the shared library,
+and the static library keeps to the prefixes sdiff_ and sdi_.
 
     symbols.py INCLUDE MAP SHARED STATIC
 """

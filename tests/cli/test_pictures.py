@@ -167,7 +167,8 @@ class Recall(DemoTest):
                   '--scheduler', 'karras', *FAST)
         text = Png(self.path('output.png')).texts['parameters']
         self.assertEqual(text.split('Version: ')[0],
-                         'a red apple\nNegative prompt: a stem\nSteps: 4, Sampler: DPM++ 2M Karras, '
+                         'a red apple\nNegative prompt: a stem\n'
+                         'Steps: 4, Sampler: DPM++ 2M Karras, '
                          'CFG scale: 7, Seed: 7, Size: 32x32, Model: tinysd, RNG: CPU, ')
 
     def test_texts_of_other_programs_are_read(self):

@@ -6,7 +6,7 @@ import re
 import sys
 
 ROOT = sys.argv[1]
-MAX_FILE, MAX_FUNCTION, MAX_COLUMNS = 800, 100, 110
+MAX_FILE, MAX_FUNCTION, MAX_COLUMNS = 800, 100, 100
 
 # Downwards only; text, sample, image and io stand beside the networks.
 MAY_INCLUDE = {
@@ -70,7 +70,7 @@ def check_lengths(path, lines):
         complain(path, MAX_FILE, f'{len(lines)} lines, {MAX_FILE} are the limit')
     start = 0
     for number, line in enumerate(lines, 1):
-        if len(line) > MAX_COLUMNS and 'http' not in line and not line.startswith('/* ---'):
+        if len(line) > MAX_COLUMNS and 'http' not in line:
             complain(path, number, f'{len(line)} columns, {MAX_COLUMNS} are the limit')
         if line == '{':
             start = number
@@ -100,7 +100,8 @@ def check_forbidden(path, text):
 
 
 # Of a machine or a registry, not of the project. (Written so that this file does not match.)
-FOREIGN = re.compile('|'.join((r'(?<![\w.])/(?:ho' r'me|ro' r'ot|wo' r'rk|Us' r'ers)/\w', r'pypi' r'\.org',
+FOREIGN = re.compile('|'.join((r'(?<![\w.])/(?:ho' r'me|ro' r'ot|wo' r'rk|Us' r'ers)/\w',
+                               r'pypi' r'\.org',
                                r'files\.python' r'hosted', r'deb\.deb' r'ian\.org',
                                r'registry\.np' r'mjs')))
 TEXT = ('.c', '.h', '.py', '.sh', '.md', '.map', '.build', '.txt', '.wrap')

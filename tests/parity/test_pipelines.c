@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Whole pictures against diffusers' pipelines: the latents after each step and the pictures of every
- * golden run, from the stored draws and once more from the seed that they were drawn with.
+ * Whole pictures against diffusers' pipelines: the latents after each step and the pictures of
+ * every golden run, from the stored draws and once more from the seed that they were drawn with.
  * Tolerances are those of the goldens' READMEs.
  */
 #include "golden_run.h"

@@ -32,7 +32,8 @@ static void test_host_allocator_is_used_and_balanced(void **state)
     api_close(a); // asserts that every block came back
 }
 
-/* What a request holds at most is what was foretold, but for small things: texts, latents, lists. */
+/* What a request holds at most is what was foretold, but for small things: texts,
+ * latents, lists. */
 static void test_foretold_memory_is_what_is_used(void **state)
 {
     api *a = api_open();

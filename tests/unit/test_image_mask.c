@@ -204,7 +204,9 @@ static void test_paste_changes_what_is_marked(void **state)
     test_ok(&env, sdi_mask_paste(&env, image, patch, &area, mask));
     for (int i = 0; i < 16 * 16; i++) {
         const int inside = i / 16 >= 4 && i / 16 < 12, x = i % 16;
-        const int want = inside && x == 6 ? 255 : inside && x == 7 ? (255 * 128 + i * 127 + 127) / 255 : i;
+        const int want = inside && x == 6   ? 255
+                         : inside && x == 7 ? (255 * 128 + i * 127 + 127) / 255
+                                            : i;
         assert_int_equal(image->pixels[4 * i], want);
         assert_int_equal(image->pixels[4 * i + 3], i); // opacity stays
     }

@@ -215,8 +215,9 @@ static void try_limits(int32_t compute, const float *image, seen *s)
         s->tiles += r.tiles;
         s->resident += !r.packed;
     }
-    print_message("refused %d, packed anew %d (row by row %d, tiles %d), resident %d; PSNR of tiles "
-                  "%.1f\n", s->refused, s->packed, s->rows, s->tiles, s->resident, lowest_tiles);
+    print_message("refused %d, packed anew %d (row by row %d, tiles %d), resident %d; PSNR of "
+                  "tiles %.1f\n", s->refused, s->packed, s->rows, s->tiles, s->resident,
+                  lowest_tiles);
 }
 
 static void test_every_limit_is_met_or_refused(void **state)
@@ -299,7 +300,8 @@ static void test_adapters_change_streamed_weights(void **state)
         packed += r.packed && !r.rows && !r.tiles;
         check_picture(&r, &plain);
     }
-    print_message("%d pictures with an adapter, %d of them from weights packed anew\n", made, packed);
+    print_message("%d pictures with an adapter, %d of them from weights packed anew\n", made,
+                  packed);
     assert_true(packed);
 }
 

@@ -412,7 +412,8 @@ static void test_ones_at_the_end_of_shapes_do_not_matter(void **state)
 {
     (void)state;
     static const char *const changes[][3] = {
-        {"first_stage_model.encoder.mid.attn_1.q.weight", "[32,32]", LDM "sd1-tiny.fp16.safetensors"},
+        {"first_stage_model.encoder.mid.attn_1.q.weight", "[32,32]",
+         LDM "sd1-tiny.fp16.safetensors"},
         {"model.diffusion_model.middle_block.1.proj_in.weight", "[64,64,1,1]",
          LDM "sd2-v.fp16.safetensors"},
     };
@@ -498,7 +499,8 @@ typedef struct alone_case {
 } alone_case;
 
 /* Files without their configuration: structure, family and task are knowable, head counts only by
- * the published models' rule (8 heads; 64 a head in SD 2, which these small channels do not have). */
+ * the published models' rule (8 heads; 64 a head in SD 2, which these small channels do
+ * not have). */
 static void test_files_alone_tell_what_is_knowable(void **state)
 {
     (void)state;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Pictures of the steps: what the latents would be if the noise predicted so far were taken away,
- * as files of their own (--preview) or side by side in one file with the picture last (--filmstrip).
+ * as files of their own (--preview) or side by side in one file with the picture last
+ * (--filmstrip).
  */
 #include "demo.h"
 

@@ -187,8 +187,8 @@ int demo_open(demo *d)
                     "what is to be drawn? For example: sd-demo \"a green apple\"");
     progress_init(&d->progress, s);
     if (d->recalled && s->strength >= 0 && !s->init_img && !s->quiet)
-        progress_line(&d->progress, "sd-demo: warning: the picture was made from another one, which "
-                                    "--init-img can name");
+        progress_line(&d->progress, "sd-demo: warning: the picture was made from another one, "
+                                    "which --init-img can name");
     int code = check_outputs(s);
     if (!code && s->seed < 0 && (s->seed == -1 || !d->recalled))
         code = draw_seed(&s->seed);

@@ -17,16 +17,17 @@ static const char usage[] =
     "  info        what the model is (--json: as JSON)\n"
     "  tokenize    prompt=\"…\" or prompts=FILE (a JSON string a line): ids as JSON arrays;\n"
     "              padded=1: the 77 ids fed to the model; variant=hf_fast|hf_slow|openai\n"
-    "  prompt      prompt= or prompts=FILE, steps=20 backtrack=20: weights, chunks, schedules as JSON\n"
-    "  sampler     a sampler on the stand-in model 0.7 s cos(t/200) + 0.1 sin(3 s): in x (standard\n"
-    "              normal), noise.N; out traj.N, out; sampler= schedule= steps= prediction=\n"
-    "              spacing= eta= strength=\n"
+    "  prompt      prompt= or prompts=FILE, steps=20 backtrack=20: weights, chunks and schedules\n"
+    "              as JSON\n"
+    "  sampler     a sampler on the stand-in model 0.7 s cos(t/200) + 0.1 sin(3 s): in x\n"
+    "              (standard normal), noise.N; out traj.N, out; sampler= schedule= steps=\n"
+    "              prediction= spacing= eta= strength=\n"
     "  text        in input_ids [b,77]; out hidden_states.N, last_hidden_state, context;\n"
     "              clip_skip=N\n"
     "  unet        in sample, timestep, context [, down_residual.N, mid_residual]; out out\n"
     "              with --controlnet also hint\n"
-    "  controlnet  of -m or --controlnet: in sample, timestep, context, hint [b,3,8h,8w] in [0,1];\n"
-    "              out down.N, mid\n"
+    "  controlnet  of -m or --controlnet: in sample, timestep, context, hint [b,3,8h,8w] in\n"
+    "              [0,1]; out down.N, mid\n"
     "  vae-encode  in image [b,3,h,w] in [-1,1]; out mean, logvar\n"
     "  vae-decode  in z, divided by the scaling factor; out image\n"
     "  depth       in pixel_values [b,3,h,w], (x - 0.5) / 0.5 of pixels in [0,1]; out depth\n"
@@ -36,8 +37,8 @@ static const char usage[] =
     "  txt2img     prompt= negative= steps= cfg= sampler= schedule= eta= spacing= rescale=\n"
     "              clip_skip= seed= final=model|sigma_min|zero emphasis=none|original|no_norm|\n"
     "              interpolate|ignore class=N decode=0|1; in noise [b,c,h,w], noise.N (draws of\n"
-    "              the sampler; without noise the start is noise.0); out latents.N, latents, image;\n"
-    "              with --controlnet also hint [1,3,h,w] (hint.N for several); guess=0|1\n"
+    "              the sampler; without noise the start is noise.0); out latents.N, latents,\n"
+    "              image; with --controlnet also hint [1,3,h,w] (hint.N for several); guess=0|1\n"
     "  img2img     the same and strength= encode=sample|mode from_image=0|1 (at strength 1);\n"
     "              in image [1,3,h,w] in [0,1], noise.N (all draws: of the encoder, added, of\n"
     "              the sampler)\n"
@@ -48,7 +49,8 @@ static const char usage[] =
     "  -m, --model PATH      diffusers folder or single-file checkpoint\n"
     "      --config FILE     configuration of a single-file checkpoint (flat JSON or LDM yaml)\n"
     "      --vae PATH        a VAE that replaces the model's\n"
-    "      --vocab PATH      folder with vocab.json and merges.txt, or bpe_simple_vocab_16e6.txt.gz\n"
+    "      --vocab PATH      folder with vocab.json and merges.txt, or\n"
+    "                        bpe_simple_vocab_16e6.txt.gz\n"
     "      --compute TYPE    f32 (default), bf16 or auto\n"
     "      --kernels LIST    kernel sets that may be used, e.g. ref,openblas\n"
     "      --prediction P    epsilon, v or sample, in place of what the model says\n"
@@ -57,8 +59,8 @@ static const char usage[] =
     "                        place are listed on stderr\n"
     "      --embedding F     textual inversion (again for more); ids behind the vocabulary's\n"
     "                        stand for the vectors, in the order given\n"
-    "      --controlnet F[:WEIGHT[:START[:END]]]  ControlNet (again for more), heard from START to\n"
-    "                        END of the steps (default 1:0:1)\n"
+    "      --controlnet F[:WEIGHT[:START[:END]]]  ControlNet (again for more), heard from START\n"
+    "                        to END of the steps (default 1:0:1)\n"
     "  -t, --threads N       default: physical cores\n"
     "      --in FILE         input tensors (safetensors)\n"
     "      --out FILE        output tensors (safetensors)\n"
@@ -153,7 +155,8 @@ static int add_key(probe *p, char *argument)
 {
     char *equals = strchr(argument, '=');
     if (!equals || p->key_count == MAX_KEYS) {
-        probe_fail(equals ? "too many keys" : "arguments behind the component have the form key=value");
+        probe_fail(equals ? "too many keys"
+                          : "arguments behind the component have the form key=value");
         return 0;
     }
     *equals = '\0';

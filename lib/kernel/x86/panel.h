@@ -5,8 +5,8 @@
  *     [panel][tap][k][lane]        32 lanes, tap = ky * kw + kx
  *
  * A panel holds 32 output channels, so that one step of k reads 128 consecutive bytes: two zmm or
- * four ymm registers. Lanes beyond the last channel are zero. Any range of k of a tap is contiguous,
- * so blocking over k is left to the products.
+ * four ymm registers. Lanes beyond the last channel are zero. Any range of k of a tap is
+ * contiguous, so blocking over k is left to the products.
  *
  * Plain: lane l of panel p is row 32 p + l. GEGLU: a panel holds 16 values and their 16 gates in
  * groups of eight (8 values, 8 gates, 8 values, 8 gates), so that the epilogue of one tile has both
