@@ -91,11 +91,6 @@ uint64_t sdi_mem_limit(const sdi_mem *mem)
     return mem->params.limit;
 }
 
-void sdi_mem_reset_peak(sdi_mem *mem)
-{
-    atomic_store(&mem->peak, atomic_load(&mem->used));
-}
-
 int sdi_mul_ok(uint64_t a, uint64_t b, uint64_t *product)
 {
     if (b != 0 && a > UINT64_MAX / b)

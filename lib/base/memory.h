@@ -27,7 +27,6 @@ void sdi_mem_unref(sdi_mem *mem);
 uint64_t sdi_mem_used(const sdi_mem *mem);
 uint64_t sdi_mem_peak(const sdi_mem *mem);
 uint64_t sdi_mem_limit(const sdi_mem *mem);
-void sdi_mem_reset_peak(sdi_mem *mem);
 
 /* count * size bytes aligned to 64, not initialised (zalloc: zero). NULL and a sentence in env on
  * overflow, limit or lack of memory. A count or size of 0 gives a valid pointer. */

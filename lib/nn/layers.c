@@ -83,12 +83,6 @@ nn_tensor nn_linear(sdi_nn *n, const char *name, nn_tensor x, int64_t out)
     return linear(n, &name, x, out, &form);
 }
 
-nn_tensor nn_linear_nobias(sdi_nn *n, const char *name, nn_tensor x, int64_t out)
-{
-    const linear_form form = {.parts = 1, .type = SDI_F32};
-    return linear(n, &name, x, out, &form);
-}
-
 nn_tensor nn_linear_act(sdi_nn *n, const char *name, nn_tensor x, int64_t out, sdi_act act)
 {
     const linear_form form = {.parts = 1, .bias = 1, .act = act, .type = operand(n)};

@@ -55,7 +55,6 @@ void nn_output_tokens(sdi_nn *n, const char *name, nn_tensor x); // read back as
 
 /* ---- layers with parameters: <name>.weight, <name>.bias -------------------------------------- */
 nn_tensor nn_linear(sdi_nn *n, const char *name, nn_tensor x, int64_t out); // with bias
-nn_tensor nn_linear_nobias(sdi_nn *n, const char *name, nn_tensor x, int64_t out);
 nn_tensor nn_linear_act(sdi_nn *n, const char *name, nn_tensor x, int64_t out, sdi_act act);
 nn_tensor nn_linear_add(sdi_nn *n, const char *name, nn_tensor x, int64_t out,
                         nn_tensor residual);

@@ -100,11 +100,6 @@ uint64_t sdi_plan_arena_bytes(const sdi_plan *plan)
     return plan->arena_bytes;
 }
 
-uint64_t sdi_plan_own_bytes(const sdi_plan *plan)
-{
-    return plan->own_bytes;
-}
-
 /* Each block with the allocator's header. */
 uint64_t sdi_plan_bytes(const sdi_plan *plan)
 {
@@ -126,18 +121,4 @@ uint64_t sdi_plan_bytes(const sdi_plan *plan)
 double sdi_plan_flops(const sdi_plan *plan, nn_when when)
 {
     return plan->flops[when];
-}
-
-int32_t sdi_plan_operations(const sdi_plan *plan)
-{
-    return plan->op_count;
-}
-
-const char *sdi_plan_describe(const sdi_plan *plan, int32_t operation, double *flops)
-{
-    if (operation < 0 || operation >= plan->op_count)
-        return NULL;
-    if (flops)
-        *flops = plan->ops[operation].flops;
-    return plan->ops[operation].label;
 }

@@ -27,7 +27,6 @@ sdiff_status sdi_plan_new(const sdi_env *env, sdi_weights *weights, sdi_network_
 void sdi_plan_free(const sdi_env *env, sdi_plan *plan); // NULL is allowed
 
 uint64_t sdi_plan_arena_bytes(const sdi_plan *plan); // needed while running; plans may share it
-uint64_t sdi_plan_own_bytes(const sdi_plan *plan);   // inputs and NN_ONCE values, held by the plan
 /* Packed bytes of all matrices that runs of the plan pack anew (sdi_weights.streamed). */
 uint64_t sdi_plan_streamed_bytes(const sdi_plan *plan);
 /* Memory in which as many of them as fit are kept from run to run, 64-byte aligned; NULL, 0: none.
@@ -37,7 +36,6 @@ void sdi_plan_spoil_cache(sdi_plan *plan, uint64_t bytes);
 uint64_t sdi_plan_bytes(const sdi_plan *plan); // of the plan itself, its own bytes included
 double sdi_plan_pack_seconds(const sdi_plan *plan); // that all runs so far spent on those matrices
 double sdi_plan_flops(const sdi_plan *plan, nn_when when);
-int32_t sdi_plan_operations(const sdi_plan *plan);
 
 /* Told after each operation with the floating-point operations it did: progress that counts real
  * work. Non-zero stops the run with SDIFF_ERROR_CANCELLED. */
@@ -62,8 +60,5 @@ sdiff_status sdi_plan_get(const sdi_env *env, const sdi_plan *plan, const char *
                           const sdi_run *run, float *out);
 /* Names and sizes of outputs, by index; NULL behind the last. */
 const char *sdi_plan_output(const sdi_plan *plan, int32_t index, int64_t shape[4], int32_t *rank);
-
-/* One line per operation: name, kind, shapes, offsets, flops. For --verbose and bench. */
-const char *sdi_plan_describe(const sdi_plan *plan, int32_t operation, double *flops);
 
 #endif

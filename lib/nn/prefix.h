@@ -38,7 +38,6 @@
 #define nn_linear_act sdi_nn_linear_act
 #define nn_linear_add sdi_nn_linear_add
 #define nn_linear_fused sdi_nn_linear_fused
-#define nn_linear_nobias sdi_nn_linear_nobias
 #define nn_map sdi_nn_map
 #define nn_mat sdi_nn_mat
 #define nn_nearest_rows sdi_nn_nearest_rows

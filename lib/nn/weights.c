@@ -146,19 +146,6 @@ static uint64_t values_bytes(const sdi_weights *weights)
     return sum;
 }
 
-uint64_t sdi_weights_bytes(const sdi_weights *weights)
-{
-    uint64_t sum = values_bytes(weights);
-    for (int32_t i = 0; i < weights->count; i++) {
-        const sdi_param *p = &weights->params[i];
-        if (p->role == SDI_ROLE_LOOKUP)
-            sum += (uint64_t)p->count * (p->source ? sdi_dtype_size(p->type) : sizeof(float));
-    }
-    for (int32_t i = 0; i < weights->matrix_count; i++)
-        sum += weights->kernels.pack_bytes(&weights->matrices[i]);
-    return sum;
-}
-
 uint64_t sdi_weights_resident_bytes(const sdi_weights *weights)
 {
     uint64_t sum = values_bytes(weights);

@@ -63,10 +63,8 @@ void sdi_weights_init(sdi_weights *weights, const sdi_env *env, const sdi_kernel
 void sdi_weights_free(sdi_weights *weights); // zeroed is fine
 
 int32_t sdi_weights_find(const sdi_weights *weights, const char *name); // -1: absent
-/* Elements of all parameters; their bytes with all matrices packed, and those that are
- * in memory. */
+/* Elements of all parameters, and their bytes that are in memory. */
 uint64_t sdi_weights_elements(const sdi_weights *weights);
-uint64_t sdi_weights_bytes(const sdi_weights *weights);
 uint64_t sdi_weights_resident_bytes(const sdi_weights *weights);
 /* Allocates memory for values and, unless they are streamed, matrices; before the first bind. */
 sdiff_status sdi_weights_allocate(const sdi_env *env, sdi_weights *weights);
