@@ -5,10 +5,11 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 import unittest
 
-from demo import CANCELLED, PROGRAM, TINY, DemoTest, Png, main
+from demo import CANCELLED, PROGRAM, SOURCE, TINY, DemoTest, Png, main
 
 FAST = ('--steps', '4', '-W', '32', '-H', '32', '-q')
 
@@ -26,6 +27,20 @@ class Pictures(DemoTest):
         api, own = Png(self.path('api.png')), Png(self.path('output.png'))
         self.assertEqual((own.width, own.height), (64, 64))
         self.assertEqual(own.pixels, api.pixels)
+
+    def test_pixels_equal_those_of_a_binding(self):
+        """The C program and the Python program of examples/ call the same library."""
+        if 'SDIFF_LIBRARY' not in os.environ:
+            self.skipTest('a sanitized library cannot be loaded into python')
+        sentence = 'a red apple'
+        self.draw(TINY, sentence, self.path('c.png'), program=os.environ['EXAMPLE_TXT2IMG'])
+        python = os.path.join(SOURCE, 'examples', 'txt2img.py')
+        self.draw(python, TINY, sentence, self.path('python.png'), program=sys.executable)
+        self.assertEqual(read(self.path('python.png')), read(self.path('c.png')))
+        failed = self.run_demo(python, 'no-such-model', sentence, self.path('no.png'),
+                               program=sys.executable)
+        self.assertEqual(failed.returncode, 1)
+        self.assertIn('no-such-model', failed.stderr)
 
     def test_a_gray_cat_on_white_is_gray_on_white(self):
         self.draw('a gray cat with green eyes on a white background', '-s', '7', '-q')
