@@ -19,9 +19,13 @@ extern "C" {
 
 /**
  * Merges a LoRA file into the weights of the U-Net and the text encoder: kohya's (also LoCon),
- * peft's and old diffusers' names. Any scale, also negative; several files add up. A file of which
- * nothing fits is SDIFF_ERROR_MISMATCH; keys without a place are told by
- * sdiff_model_lora_report(). @since 1.0
+ * peft's and old diffusers' names (Hu et al. 2021: W + scale * alpha / rank * up * down). Several
+ * files add up.
+ * @param scale -1e6 … 1e6; 1: as trained
+ * @return SDIFF_OK, also where some keys have no place (sdiff_model_lora_report()); IO, FORMAT,
+ *         MISMATCH (nothing fits, or a matrix has another size), UNSUPPORTED (DoRA, LoHa …),
+ *         NO_MEMORY. After a failure the weights are what they were
+ * @since 1.0
  */
 SDIFF_API sdiff_status sdiff_model_add_lora(sdiff_model *model, const char *path, double scale);
 /** Takes all of them out: the weights are bit by bit what they were. @since 1.0 */

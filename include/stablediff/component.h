@@ -37,7 +37,8 @@ SDIFF_API sdiff_status sdiff_tensors_open(sdiff_context *context, const char *pa
                                           sdiff_tensors **tensors);
 /** NULL is ignored. @since 1.0 */
 SDIFF_API void sdiff_tensors_free(sdiff_tensors *tensors);
-/** Writes safetensors, under a temporary name that is then renamed. @since 1.0 */
+/** Writes safetensors, under a temporary name that is then renamed. @return SDIFF_OK, IO, NO_MEMORY
+ *  @since 1.0 */
 SDIFF_API sdiff_status sdiff_tensors_save(sdiff_tensors *tensors, const char *path);
 
 /**
@@ -50,19 +51,25 @@ SDIFF_API sdiff_status sdiff_tensors_save(sdiff_tensors *tensors, const char *pa
 SDIFF_API sdiff_status sdiff_tensors_set(sdiff_tensors *tensors, const char *name, int32_t dtype,
                                          int32_t rank, const int64_t *shape, const void *data);
 
-SDIFF_API int32_t sdiff_tensors_count(const sdiff_tensors *tensors); /**< @since 1.0 */
+/** How many there are. @since 1.0 */
+SDIFF_API int32_t sdiff_tensors_count(const sdiff_tensors *tensors);
 /** The index-th name, in order; NULL behind the last. @since 1.0 */
 SDIFF_API const char *sdiff_tensors_name(const sdiff_tensors *tensors, int32_t index);
-/** Shape of a tensor: returns its rank and fills shape[8], or -1 where the name is absent.
- *  @since 1.0 */
+/** Shape of a tensor: returns its rank and fills shape[8] (1 behind the rank; NULL: not
+ *  asked for), or -1 where the name is absent. @since 1.0 */
 SDIFF_API int32_t sdiff_tensors_shape(const sdiff_tensors *tensors, const char *name,
                                       int64_t *shape);
-/** @since 1.0 */
+/** Its sdiff_dtype, or -1 where the name is absent. @since 1.0 */
 SDIFF_API int32_t sdiff_tensors_dtype(const sdiff_tensors *tensors, const char *name);
-/** Copies the numbers of a tensor as float32. @since 1.0 */
+/**
+ * Copies the numbers of a tensor as float32.
+ * @param count numbers in `out`: as many as the tensor has
+ * @return SDIFF_OK, INVALID_ARGUMENT (the name is absent, another count)
+ * @since 1.0
+ */
 SDIFF_API sdiff_status sdiff_tensors_get_f32(sdiff_tensors *tensors, const char *name, float *out,
                                              size_t count);
-/** Copies the numbers of a tensor as integers. @since 1.0 */
+/** The same as integers; what is no number or beyond 2^62 is INVALID_ARGUMENT. @since 1.0 */
 SDIFF_API sdiff_status sdiff_tensors_get_i64(sdiff_tensors *tensors, const char *name,
                                              int64_t *out, size_t count);
 /** The sentence of the last failure on this set; "" if none. @since 1.0 */

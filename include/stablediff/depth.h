@@ -26,7 +26,8 @@ SDIFF_API sdiff_status sdiff_depth_open(sdiff_context *context, const char *path
 /** NULL is ignored. @since 1.0 */
 SDIFF_API void sdiff_depth_free(sdiff_depth *depth);
 
-/** The size of the map that sdiff_depth_estimate() gives for a picture. @since 1.0 */
+/** The size of the map that sdiff_depth_estimate() gives for a picture of width x height pixels;
+ *  nothing is computed. @since 1.0 */
 SDIFF_API sdiff_status sdiff_depth_size(const sdiff_depth *depth, int32_t width, int32_t height,
                                         int32_t *map_width, int32_t *map_height);
 
@@ -35,6 +36,7 @@ SDIFF_API sdiff_status sdiff_depth_size(const sdiff_depth *depth, int32_t width,
  * @param image [3, height, width] in [0, 1]
  * @param map   receives inverse depth [map_height, map_width]: near is large, on no particular
  *              scale; may be given as it is to a depth-to-image pipeline
+ * @return SDIFF_OK, INVALID_ARGUMENT, NO_MEMORY; text: sdiff_depth_error()
  * @since 1.0
  */
 SDIFF_API sdiff_status sdiff_depth_estimate(sdiff_depth *depth, const float *image, int32_t width,
@@ -43,7 +45,8 @@ SDIFF_API sdiff_status sdiff_depth_estimate(sdiff_depth *depth, const float *ima
 /**
  * A gray picture of the depth in the picture's own size, near is white: to look at, to keep, or as
  * the hint of a depth ControlNet.
- * @param image receives an RGB image, to be freed by the caller
+ * @param planes [3, height, width] in [0, 1]
+ * @param image  receives an RGB image, to be freed by the caller
  * @since 1.0
  */
 SDIFF_API sdiff_status sdiff_depth_image(sdiff_depth *depth, const float *planes, int32_t width,

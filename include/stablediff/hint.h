@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Hint pictures for ControlNets, made from other pictures. Depth: see depth.h.
+ * Hint pictures for ControlNets, made from other pictures. Depth: see depth.h. The functions return
+ * SDIFF_OK, INVALID_ARGUMENT or NO_MEMORY where nothing else is said; text: sdiff_context_error().
  */
 #ifndef STABLEDIFF_HINT_H
 #define STABLEDIFF_HINT_H
@@ -27,6 +28,7 @@ SDIFF_API sdiff_status sdiff_hint_canny(sdiff_context *context, const sdiff_imag
  * Strokes, white on black: what is at least as bright as the threshold.
  * @param threshold 0 … 255, usually 127
  * @param invert    1: what is darker, for drawings on white paper
+ * @param out       receives an RGB image, to be freed by the caller
  * @since 1.0
  */
 SDIFF_API sdiff_status sdiff_hint_scribble(sdiff_context *context, const sdiff_image *image,
@@ -34,7 +36,9 @@ SDIFF_API sdiff_status sdiff_hint_scribble(sdiff_context *context, const sdiff_i
 
 /**
  * Inverse depth as a gray picture, near is white.
- * @param map [map_height, map_width], any scale
+ * @param map           [map_height, map_width], any scale
+ * @param width, height of the picture, to which the map is resized
+ * @param out           receives an RGB image, to be freed by the caller
  * @since 1.0
  */
 SDIFF_API sdiff_status sdiff_hint_depth(sdiff_context *context, const float *map,
@@ -46,7 +50,10 @@ SDIFF_API sdiff_status sdiff_hint_depth(sdiff_context *context, const float *map
  * "pose_keypoints_2d" of 18 points of COCO or 25 of BODY_25; also 17 points of COCO).
  * @param json          UTF-8; coordinates are scaled from "canvas_width" and "canvas_height" where
  *                      it has them, or from 0 … 1
+ * @param size          bytes of `json`
  * @param width, height of the picture
+ * @param out           receives an RGB image, to be freed by the caller
+ * @return also FORMAT: not JSON, or not of this form
  * @since 1.0
  */
 SDIFF_API sdiff_status sdiff_hint_pose(sdiff_context *context, const char *json, size_t size,

@@ -30,6 +30,7 @@ SDIFF_API sdiff_status sdiff_mask_blur(sdiff_context *context, sdiff_image *mask
 /**
  * Makes the marked area larger by so many pixels to all sides, in place; negative: smaller.
  * @param pixels -1024 … 1024
+ * @return as sdiff_mask_blur()
  * @since 1.0
  */
 SDIFF_API sdiff_status sdiff_mask_grow(sdiff_context *context, sdiff_image *mask, int32_t pixels);
@@ -37,6 +38,8 @@ SDIFF_API sdiff_status sdiff_mask_grow(sdiff_context *context, sdiff_image *mask
 /**
  * The smallest area that holds everything marked (all that is not 0), with `padding` pixels around
  * it, widened to the proportions of width x height as far as the image goes.
+ * @param area receives the area, in pixels of the mask
+ * @return SDIFF_OK, INVALID_ARGUMENT (also where the mask marks nothing), NO_MEMORY
  * @since 1.0
  */
 SDIFF_API sdiff_status sdiff_mask_area(sdiff_context *context, const sdiff_image *mask,
@@ -47,7 +50,10 @@ SDIFF_API sdiff_status sdiff_mask_area(sdiff_context *context, const sdiff_image
  * Puts a picture, resized to the area, into another: where the mask is 255; mixed where it is
  * between; where it is 0 every byte stays.
  * @param image RGB or RGBA, changed in place
- * @param mask  of the size of `image`
+ * @param patch of any size and number of channels
+ * @param area  inside of the image
+ * @param mask  gray, of the size of `image`
+ * @return as sdiff_mask_blur()
  * @since 1.0
  */
 SDIFF_API sdiff_status sdiff_mask_paste(sdiff_context *context, sdiff_image *image,

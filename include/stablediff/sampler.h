@@ -58,9 +58,17 @@ typedef struct sdiff_sampler_params {
     int32_t sigma_count;  /**< values in `sigmas` */
 } sdiff_sampler_params;
 
+/** Writes the defaults; see sdiff_context_params_init(). @since 1.0 */
 SDIFF_API void sdiff_sampler_params_init(sdiff_sampler_params *params, size_t struct_size);
 
-/** @since 1.0 */
+/**
+ * Makes a sampler.
+ * @param params  copied; names and `sigmas` are not needed later
+ * @param sampler receives the handle, to be freed with sdiff_sampler_free(); NULL on failure
+ * @return SDIFF_OK, INVALID_ARGUMENT (an unknown name, `count` 0, a number out of range),
+ *         UNSUPPORTED, NO_MEMORY; text: sdiff_context_error()
+ * @since 1.0
+ */
 SDIFF_API sdiff_status sdiff_sampler_new(sdiff_context *context,
                                          const sdiff_sampler_params *params,
                                          sdiff_sampler **sampler);
@@ -74,12 +82,13 @@ SDIFF_API int32_t sdiff_sampler_evaluations(const sdiff_sampler *sampler);
 /** Standard normal noise is multiplied by this to become the start. @since 1.0 */
 SDIFF_API double sdiff_sampler_init_sigma(const sdiff_sampler *sampler);
 
-/** Forward diffusion of clean latents to the level at which `step` starts (steps: clean).
- *  @since 1.0 */
+/** Forward diffusion of clean latents to the level at which `step` starts, 0 … the number of steps
+ *  (clean); each `count` numbers. INVALID_ARGUMENT: no such step. @since 1.0 */
 SDIFF_API sdiff_status sdiff_sampler_add_noise(sdiff_sampler *sampler, int32_t step,
                                                const float *clean, const float *noise, float *out);
 
-/** Starts a run from x, `count` numbers. @since 1.0 */
+/** Starts a run from x, `count` numbers, which are copied: noise times sdiff_sampler_init_sigma(),
+ *  or the result of sdiff_sampler_add_noise(). A run may be begun again. @since 1.0 */
 SDIFF_API sdiff_status sdiff_sampler_begin(sdiff_sampler *sampler, const float *x);
 
 /**
@@ -92,13 +101,19 @@ SDIFF_API sdiff_status sdiff_sampler_begin(sdiff_sampler *sampler, const float *
  */
 SDIFF_API int sdiff_sampler_request(sdiff_sampler *sampler, float *input, double *timestep,
                                     double *sigma);
-/** Gives the model's output for the last request. @since 1.0 */
+/**
+ * Gives the model's output for the last request, `count` numbers.
+ * @return SDIFF_OK, INVALID_ARGUMENT (nothing was asked for), CANCELLED (by the noise callback);
+ *         text: sdiff_sampler_error()
+ * @since 1.0
+ */
 SDIFF_API sdiff_status sdiff_sampler_supply(sdiff_sampler *sampler, const float *model_output);
 /** 1 if the last supply ended a step (two-stage samplers need several). @since 1.0 */
 SDIFF_API int sdiff_sampler_stepped(const sdiff_sampler *sampler);
 /** The present latents, `count` numbers; may be changed between steps. @since 1.0 */
 SDIFF_API float *sdiff_sampler_latents(sdiff_sampler *sampler);
-/** The clean latents predicted at the last evaluation. @since 1.0 */
+/** The clean latents predicted at the last evaluation, `count` numbers, owned by the sampler.
+ *  @since 1.0 */
 SDIFF_API const float *sdiff_sampler_predicted_x0(const sdiff_sampler *sampler);
 
 /** The index-th sampler's name, NULL behind the last. @since 1.0 */
@@ -116,7 +131,8 @@ typedef enum sdiff_rng {
     SDIFF_RNG_FORCE_INT32 = 0x7fffffff
 } sdiff_rng;
 
-/** The first `count` numbers of a generator as one draw. @since 1.0 */
+/** The first `count` standard normal numbers of a generator as one draw; `rng` is an sdiff_rng.
+ *  @return SDIFF_OK, INVALID_ARGUMENT @since 1.0 */
 SDIFF_API sdiff_status sdiff_randn(int32_t rng, int64_t seed, float *out, size_t count);
 
 #ifdef __cplusplus

@@ -17,7 +17,8 @@ typedef struct sdiff_tokenizer sdiff_tokenizer;
 /**
  * Opens a vocabulary: a folder with vocab.json and merges.txt (or tokenizer/ in it), or
  * bpe_simple_vocab_16e6.txt.gz.
- * @param tokenizer receives the handle, to be freed with sdiff_tokenizer_free()
+ * @param tokenizer receives the handle, to be freed with sdiff_tokenizer_free(); NULL on failure
+ * @return SDIFF_OK, IO, FORMAT, NO_MEMORY; text: sdiff_context_error()
  * @since 1.0
  */
 SDIFF_API sdiff_status sdiff_tokenizer_open(sdiff_context *context, const char *path,
@@ -37,6 +38,8 @@ SDIFF_API void sdiff_tokenizer_free(sdiff_tokenizer *tokenizer);
  * @param variant  sdiff_tokenizer_variant
  * @param ids      receives up to `capacity` ids; may be NULL if capacity is 0
  * @param count    receives the number of ids of the whole text, which may exceed capacity
+ * @return SDIFF_OK, INVALID_ARGUMENT, LIMIT (a very long text), NO_MEMORY; text:
+ *         sdiff_tokenizer_error()
  * @since 1.0
  */
 SDIFF_API sdiff_status sdiff_tokenizer_encode(sdiff_tokenizer *tokenizer, const char *text,

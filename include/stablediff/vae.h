@@ -14,7 +14,12 @@ extern "C" {
 /** Opaque: an autoencoder with working memory of its own; one thread at a time. */
 typedef struct sdiff_vae sdiff_vae;
 
-/** The autoencoder of a loaded model. @since 1.0 */
+/**
+ * The autoencoder of a loaded model, which it keeps alive.
+ * @return SDIFF_OK, INVALID_ARGUMENT, NO_MEMORY. Where the model has none, encoding and decoding
+ *         are UNSUPPORTED
+ * @since 1.0
+ */
 SDIFF_API sdiff_status sdiff_vae_of_model(sdiff_model *model, sdiff_vae **vae);
 
 /** A stand-alone autoencoder: diffusers folder or file, with or without "first_stage_model."
@@ -28,8 +33,11 @@ SDIFF_API void sdiff_vae_free(sdiff_vae *vae);
 /**
  * Encodes pictures.
  * @param image  [batch, 3, height, width] in [-1, 1]; sides are multiples of the latent scale
- * @param mean   receives [batch, 4, height/scale, width/scale], not scaled
+ * @param mean   receives [batch, 4, height/scale, width/scale], not scaled (4 channels in Stable
+ *               Diffusion: sdiff_model_latent_channels())
  * @param logvar receives the log variance in the same shape (not clamped); may be NULL
+ * @return SDIFF_OK, INVALID_ARGUMENT (sides), UNSUPPORTED (half of the autoencoder is missing),
+ *         NO_MEMORY; text: sdiff_vae_error()
  * @since 1.0
  */
 SDIFF_API sdiff_status sdiff_vae_encode(sdiff_vae *vae, const float *image, int32_t batch,
@@ -40,6 +48,7 @@ SDIFF_API sdiff_status sdiff_vae_encode(sdiff_vae *vae, const float *image, int3
  * Decodes latents.
  * @param z     [batch, 4, height, width], already divided by sdiff_vae_scaling_factor()
  * @param image receives [batch, 3, height*scale, width*scale], about [-1, 1], not clamped
+ * @return as sdiff_vae_encode()
  * @since 1.0
  */
 SDIFF_API sdiff_status sdiff_vae_decode(sdiff_vae *vae, const float *z, int32_t batch,
