@@ -8,7 +8,6 @@
 #include "api/handle.h"
 #include "nn/plan.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,27 +23,11 @@ static int make_folder(void **state)
     return mkdtemp(folder) == NULL;
 }
 
-static void remove_all(const char *path)
-{
-    char inner[1024];
-    DIR *dir = opendir(path);
-    struct dirent *entry;
-    while (dir && (entry = readdir(dir))) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name);
-        if (unlink(inner) != 0)
-            remove_all(inner);
-    }
-    if (dir)
-        closedir(dir);
-    rmdir(path);
-}
-
 static int remove_folder(void **state)
 {
     (void)state;
-    remove_all(folder);
+    test_sweep(folder);
+    rmdir(folder);
     return 0;
 }
 
@@ -190,7 +173,8 @@ static void round_trip(sdiff_context *context, sdiff_model *original, int32_t fo
     sdiff_model *saved = models_open(context, path);
     same_model(context, saved, original);
     sdiff_model_free(saved);
-    remove_all(path);
+    test_sweep(path);
+    rmdir(path);
     unlink(path);
 }
 

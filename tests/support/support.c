@@ -4,10 +4,12 @@
  */
 #include "support.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 sdi_env test_env_with(const sdi_mem_params *params)
 {
@@ -71,6 +73,30 @@ void *test_read_file(const char *path, size_t *size)
     assert_int_equal(fread(bytes, 1, *size, file), *size);
     fclose(file);
     return bytes;
+}
+
+int test_sweep(const char *folder)
+{
+    char inner[1024];
+    int count = 0;
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    while (dir && (entry = readdir(dir))) {
+        struct stat info;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        snprintf(inner, sizeof inner, "%s/%s", folder, entry->d_name);
+        count++;
+        if (lstat(inner, &info) == 0 && S_ISDIR(info.st_mode)) {
+            count += test_sweep(inner);
+            rmdir(inner);
+        } else {
+            unlink(inner);
+        }
+    }
+    if (dir)
+        closedir(dir);
+    return count;
 }
 
 void test_same_vae(const sdi_vae_config *a, const sdi_vae_config *b)

@@ -29,6 +29,9 @@ void test_ok(const sdi_env *env, sdiff_status status);
  * shared/ is absent. The returned buffer is static and holds the last 8 results. */
 const char *test_shared(const char *relative);
 
+/* Removes what is in a folder, and says how many files and folders that were. */
+int test_sweep(const char *folder);
+
 /* Without the padding after the last member, which holds anything. */
 void test_same_vae(const sdi_vae_config *a, const sdi_vae_config *b);
 

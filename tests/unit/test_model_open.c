@@ -7,7 +7,6 @@
 
 #include "io/json.h"
 
-#include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,30 +30,11 @@ static int make_folder(void **state)
     return mkdtemp(folder) == NULL;
 }
 
-static void remove_all(const char *path)
-{
-    char inner[1024];
-    DIR *dir = opendir(path);
-    struct dirent *entry;
-    while (dir && (entry = readdir(dir))) {
-        struct stat info;
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name);
-        if (lstat(inner, &info) == 0 && S_ISDIR(info.st_mode))
-            remove_all(inner);
-        else
-            unlink(inner);
-    }
-    if (dir)
-        closedir(dir);
-    rmdir(path);
-}
-
 static int remove_folder(void **state)
 {
     (void)state;
-    remove_all(folder);
+    test_sweep(folder);
+    rmdir(folder);
     return 0;
 }
 
@@ -237,7 +217,8 @@ static void check_bad_part(const char *bad, const char *name, sdiff_status *stat
     assert_null(model);
     snprintf(text, 1024, "%s", test_error(&env));
     test_env_free(&env);
-    remove_all(folder);
+    test_sweep(folder);
+    rmdir(folder);
     assert_int_equal(mkdir(folder, 0700), 0);
 }
 

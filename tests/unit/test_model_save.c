@@ -7,7 +7,6 @@
 
 #include "model/save.h"
 
-#include <dirent.h>
 #include <unistd.h>
 
 static char folder[64];
@@ -19,32 +18,10 @@ static int make_folder(void **state)
     return mkdtemp(folder) == NULL;
 }
 
-/* Removes what is in the folder, and says how many files and folders that were. */
-static int sweep(const char *path)
-{
-    char inner[1024];
-    int count = 0;
-    DIR *dir = opendir(path);
-    struct dirent *entry;
-    while (dir && (entry = readdir(dir))) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name);
-        count++;
-        if (unlink(inner) != 0) {
-            count += sweep(inner);
-            rmdir(inner);
-        }
-    }
-    if (dir)
-        closedir(dir);
-    return count;
-}
-
 static int remove_folder(void **state)
 {
     (void)state;
-    sweep(folder);
+    test_sweep(folder);
     return rmdir(folder);
 }
 
@@ -78,14 +55,14 @@ static void starve(const sdi_model *model, save_fn save, const char *path, int l
         status = save(&env, model, path, &options);
         if (status != SDIFF_OK) {
             assert_int_equal(status, SDIFF_ERROR_NO_MEMORY);
-            const int left = sweep(folder);
+            const int left = test_sweep(folder);
             if (leaves_nothing)
                 assert_int_equal(left, 0);
         }
         test_env_free(&env);
     }
     assert_true(n > 60);
-    sweep(folder);
+    test_sweep(folder);
 }
 
 static void test_saving_without_memory_leaves_nothing(void **state)
@@ -156,12 +133,12 @@ static void test_writer_takes_just_what_was_announced(void **state)
     void *owned = NULL;
     (void)state;
     sdi_env env = test_env_new();
-    sweep(folder);
+    test_sweep(folder);
     test_ok(&env, sdi_safetensors_begin(&env, place("w"), &tensor, 1, NULL, &writer));
     test_ok(&env, sdi_safetensors_append(&env, writer, values, 12));
     assert_int_equal(sdi_safetensors_append(&env, writer, values, 8), SDIFF_ERROR_INTERNAL);
     assert_int_equal(sdi_safetensors_end(&env, writer), SDIFF_ERROR_INTERNAL);
-    assert_int_equal(sweep(folder), 0);
+    assert_int_equal(test_sweep(folder), 0);
     test_ok(&env, sdi_safetensors_begin(&env, place("w"), &tensor, 1, NULL, &writer));
     test_ok(&env, sdi_safetensors_append(&env, writer, values, 12));
     test_ok(&env, sdi_safetensors_append(&env, writer, values + 3, 4));
