@@ -48,7 +48,7 @@ sdiff_status sdi_open_with(sdiff_context *context, const sdi_model_source *sourc
     sdi_kernels_init(&kernels, context->kernel_mask, bf16 ? SDI_BF16 : SDI_F32);
     sdi_model_options options;
     memset(&options, 0, sizeof options);
-    options.kernels[SDI_PART_UNET] = &kernels;
+    options.kernels[SDI_PART_UNET] = params->describe_only ? NULL : &kernels;
     options.pool = context->pool;
     options.components = components;
     options.config = params->config;

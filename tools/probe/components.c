@@ -10,6 +10,7 @@
 
 int probe_info(probe *p)
 {
+    p->model_params.describe_only = p->adapter_count == 0; // LoRAs are merged into weights
     const int code = probe_open_model(p);
     if (code)
         return code;
