@@ -140,6 +140,29 @@ class Recall(DemoTest):
                 first, second = self.again(*case, *FAST)
                 self.assertEqual(first, second)
 
+    def test_ways_to_read_a_sentence_and_to_decode_come_back(self):
+        for word in ('no_norm', 'interpolate', 'ignore', 'none'):
+            with self.subTest(word):
+                first, second = self.again('a (red:1.5) [apple]', '-s', '7', '--emphasis', word,
+                                           *FAST)
+                self.assertEqual(first, second)
+        first, second = self.again('x', '--tile', '--steps', '2', '-W', '64', '-H', '64', '-q')
+        self.assertEqual(first, second)
+        self.draw('x', '--emphasis', 'no_norm', '-o', 'first.png', *FAST)
+        text = Png(self.path('first.png')).texts['parameters']
+        put_text(self.path('first.png'), text.replace('no_norm', 'No norm'))  # as A1111 writes it
+        self.draw('--from-png', 'first.png', '-o', 'second.png', '-q')
+        self.assertEqual(Png(self.path('second.png')).texts['parameters'], text)
+
+    def test_files_that_made_a_picture_are_asked_for(self):
+        vae = os.path.join(TINY, 'vae')
+        self.draw('x', '--vae', vae, '-o', 'first.png', *FAST)
+        done = self.draw('--from-png', 'first.png', '-o', 'second.png')
+        self.assertIn('VAE (vae)', done.stderr)
+        done = self.draw('--from-png', 'first.png', '-o', 'second.png', '--vae', vae)
+        self.assertNotIn('VAE', done.stderr)
+        self.assertEqual(read(self.path('first.png')), read(self.path('second.png')))
+
     def test_every_sampler_and_schedule_comes_back(self):
         listed = self.draw('--list-samplers').stdout.split('schedules:')
         samplers = [line.split()[0] for line in listed[0].splitlines()[1:]]

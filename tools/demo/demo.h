@@ -53,10 +53,11 @@ int settings_find_word(const char *option, const char *word, int64_t *value); //
 char *parameters_write(const settings *s, int64_t seed, int width, int height, const char *model);
 
 /* Overlays the settings of a text, which is cut up and has to outlive s. Returns an exit code.
+ * `given` are those of the command line, which can name the files that the text tells the names of.
  * `ignored` receives the names of settings that change pictures and are not known here, `model` the
  * model's name or NULL; both lie in the text or in static memory. */
-int parameters_read(settings *s, char *text, char *ignored, size_t ignored_size,
-                    const char **model);
+int parameters_read(settings *s, const settings *given, char *text, char *ignored,
+                    size_t ignored_size, const char **model);
 
 /* ---- names.c: samplers as A1111 shows them ------------------------------------------------- */
 

@@ -73,8 +73,9 @@ static int recall(demo *d, settings *s)
     d->recalled_text = strdup(text);
     if (!d->recalled_text)
         return complain("sd-demo", SDIFF_ERROR_NO_MEMORY, NULL);
+    const settings given = *s;
     settings_init(s);
-    code = parameters_read(s, d->recalled_text, ignored, sizeof ignored, &d->made_with);
+    code = parameters_read(s, &given, d->recalled_text, ignored, sizeof ignored, &d->made_with);
     if (!code && *ignored && !s->quiet)
         fprintf(stderr, "sd-demo: warning: not used of the picture's settings: %s\n", ignored);
     return code;
