@@ -69,6 +69,12 @@ class Files(DemoTest):
         self.refused(IO, 'a cat', '-q', '--preview', '/nonexistent/folder')
         self.refused(USAGE, 'a cat', '-q', '-o', '')
 
+    @unittest.skipIf(os.geteuid() == 0, 'root writes everywhere')
+    def test_folders_without_permission_are_told_as_such(self):
+        os.mkdir(self.path('closed'), 0o555)
+        done = self.refused(IO, 'a cat', '-q', '-o', 'closed/picture.png')
+        self.assertIn('Permission denied', done.stderr)
+
     def test_preview_that_cannot_be_written_ends_the_run(self):
         with open(self.path('file'), 'w', encoding='utf-8'):
             pass

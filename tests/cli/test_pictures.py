@@ -95,6 +95,9 @@ class Pictures(DemoTest):
             self.assertIn(word, done.stdout)
             self.assertEqual(done.stderr, '')
 
+    def test_model_is_found_from_a_build_tree_anywhere(self):
+        self.draw('a red apple', *FAST, env={'SDIFF_DATA_DIR': ''})
+
     def test_model_is_found_beside_the_program(self):
         """In the build tree and installed, from any working folder."""
         libraries = os.path.join(os.path.dirname(PROGRAM), '..', 'lib')
