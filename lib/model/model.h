@@ -132,8 +132,8 @@ void sdi_model_unref(sdi_model *model); // NULL is allowed
 
 /* ---- using ----------------------------------------------------------------------------------- */
 const sdi_model_config *sdi_model_get_config(const sdi_model *model);
-/* NULL where the part is absent, was not asked for or only described. Plans take it non-const; they do not change
- * declared parameters. */
+/* NULL where the part is absent, was not asked for or is only described. Plans take it non-const;
+ * they do not change declared parameters. */
 sdi_weights *sdi_model_weights(const sdi_model *model, sdi_part part);
 /* Whether the part is there, with weights or only described. */
 int sdi_model_has_part(const sdi_model *model, sdi_part part);

@@ -76,6 +76,14 @@ class Pictures(DemoTest):
             start = 3 * ((36 + y) * strip.width + 7 * 66 + 2)
             self.assertEqual(strip.pixels[start:start + 192], picture.pixels[192 * y:192 * y + 192])
 
+    def test_filmstrip_of_as_many_steps_as_an_adaptive_sampler_takes(self):
+        self.draw('x', '-s', '1', '--sampling-method', 'k_dpm_adaptive', '--filmstrip', 'strip.png',
+                  '--preview', 'steps', '-W', '32', '-H', '32', '-q')
+        cells = len(os.listdir(self.path('steps'))) + 1
+        strip = Png(self.path('strip.png'))
+        self.assertGreater(cells, 2)
+        self.assertGreaterEqual((strip.width // 34) * (strip.height // 34), cells)
+
     def test_interrupt_ends_with_a_sentence(self):
         with subprocess.Popen([PROGRAM, 'a red apple', '--steps', '900', '-W', '256', '-H', '256'],
                               cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -113,6 +113,7 @@ typedef struct filmstrip {
     sdiff_taesd *taesd;  // draws the previews; NULL: the model's own estimate
     const char *folder; // of previews, NULL: none
     char *path;         // of the strip, NULL: none
+    sdiff_image **cells; // the steps so far
     sdiff_image *strip;
     int64_t picture, pictures;
     int32_t width, height;             // of the picture
