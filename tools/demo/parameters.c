@@ -379,7 +379,8 @@ static void take_prompts(settings *s, char *text)
         line += *line == '\n';
         if (strncmp(line, mark, sizeof mark - 1) != 0)
             continue;
-        s->negative = line + sizeof mark - 1 + strspn(line + sizeof mark - 1, " ");
+        for (s->negative = line + sizeof mark - 1; *s->negative == ' ';)
+            s->negative++;
         if (line > text)
             line--;
         *line = '\0';
