@@ -6,7 +6,7 @@ import math
 import os
 import struct
 
-from demo import TINY, USAGE, DemoTest, main
+from demo import MISMATCH, SHARED, TINY, USAGE, DemoTest, main
 
 PROBE = os.environ.get('SD_PROBE', '')
 
@@ -36,6 +36,41 @@ def load(path):
         begin, end = info['data_offsets']
         tensors[name] = (info['shape'], array.array('f', content[8 + size + begin:8 + size + end]))
     return tensors
+
+
+def write_vae(folder, width, latent):
+    """An autoencoder of one level whose weights are zero."""
+    tensors = {}
+
+    def add(name, *shape):
+        tensors[name + '.weight'] = (shape, [0] * math.prod(shape))
+        tensors[name + '.bias'] = (shape[:1], [0] * shape[0])
+
+    def add_resnets(name, count):
+        for i in range(count):
+            for norm in ('norm1', 'norm2'):
+                add(f'{name}.resnets.{i}.{norm}', width)
+            for conv in ('conv1', 'conv2'):
+                add(f'{name}.resnets.{i}.{conv}', width, width, 3, 3)
+
+    for half, first, last in (('encoder', 3, 2 * latent), ('decoder', latent, 3)):
+        add(f'{half}.conv_in', width, first, 3, 3)
+        add_resnets(f'{half}.{"down" if half == "encoder" else "up"}_blocks.0',
+                    1 + (half == 'decoder'))
+        add_resnets(f'{half}.mid_block', 2)
+        add(f'{half}.mid_block.attentions.0.group_norm', width)
+        for layer in ('to_q', 'to_k', 'to_v', 'to_out.0'):
+            add(f'{half}.mid_block.attentions.0.{layer}', width, width)
+        add(f'{half}.conv_norm_out', width)
+        add(f'{half}.conv_out', last, width, 3, 3)
+    add('quant_conv', 2 * latent, 2 * latent, 1, 1)
+    add('post_quant_conv', latent, latent, 1, 1)
+    save(os.path.join(folder, 'diffusion_pytorch_model.safetensors'), tensors)
+    with open(os.path.join(folder, 'config.json'), 'w', encoding='utf-8') as file:
+        json.dump({'_class_name': 'AutoencoderKL', 'block_out_channels': [width],
+                   'latent_channels': latent, 'layers_per_block': 1, 'norm_num_groups': width,
+                   'down_block_types': ['DownEncoderBlock2D'],
+                   'up_block_types': ['UpDecoderBlock2D']}, file)
 
 
 class Probe(DemoTest):
@@ -78,6 +113,31 @@ class Probe(DemoTest):
     def test_misspelt_keys_are_told(self):
         done = self.draw('randn', 'n=1', 'sed=1', '--out', 'x', program=PROBE)
         self.assertEqual(done.stderr, "sd-probe: warning: randn has no key 'sed'\n")
+
+    def link(self, folder, **parts):
+        """A diffusers folder whose parts lie elsewhere."""
+        os.mkdir(self.path(folder))
+        for part in ('model_index.json', 'scheduler', 'text_encoder', 'tokenizer', 'unet', 'vae'):
+            os.symlink(parts.get(part, os.path.join(TINY, part)),
+                       os.path.join(self.path(folder), part))
+
+    def test_parts_that_do_not_fit_are_refused(self):
+        os.mkdir(self.path('vae'))
+        write_vae(self.path('vae'), 8, 2)
+        self.link('narrow', vae=self.path('vae'))
+        done = self.run_probe('txt2img', '-m', 'narrow', 'prompt=a cat', '--out', 'x')
+        self.assertEqual(done.returncode, MISMATCH)
+        self.assertIn('latents have 2 channels, the U-Net\'s 4', done.stderr)
+        done = self.run_probe('txt2img', '-m', TINY, '--vae', 'vae', 'prompt=a cat', '--out', 'x')
+        self.assertEqual(done.returncode, MISMATCH)
+        if not SHARED:
+            self.skipTest('no other text encoder')
+        tiny = os.path.join(SHARED, 'fixtures', 'tiny-sd1')
+        self.link('other', text_encoder=os.path.join(tiny, 'text_encoder'),
+                  tokenizer=os.path.join(SHARED, 'fixtures', 'clip-vocab'))
+        done = self.run_probe('txt2img', '-m', 'other', 'prompt=a cat', '--out', 'x')
+        self.assertEqual(done.returncode, MISMATCH)
+        self.assertIn('gives 32 numbers a token, the U-Net needs 96', done.stderr)
 
     def test_description_as_json(self):
         info = json.loads(self.draw('info', '--json', '-m', TINY, program=PROBE).stdout)
