@@ -30,6 +30,9 @@ static sdiff_status check(const sdi_env *env, const sdiff_model_params *p)
     if (p->tokenizer < SDIFF_TOKENIZER_HF_FAST || p->tokenizer > SDIFF_TOKENIZER_OPENAI)
         return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT, "tokenizer variant %d does not exist",
                         p->tokenizer);
+    if (p->reserved) // later versions may give it a meaning
+        return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT, "model params: the reserved field is %d",
+                        p->reserved);
     if (p->width < 0 || p->height < 0 || p->width > MAX_SIDE || p->height > MAX_SIDE)
         return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT, "pictures of %d x %d are not possible",
                         p->width, p->height);

@@ -6,7 +6,7 @@ import math
 import os
 import struct
 
-from demo import MISMATCH, SHARED, TINY, USAGE, DemoTest, main
+from demo import FORMAT, IO, MISMATCH, SHARED, TINY, USAGE, DemoTest, main
 
 PROBE = os.environ.get('SD_PROBE', '')
 
@@ -113,6 +113,15 @@ class Probe(DemoTest):
     def test_misspelt_keys_are_told(self):
         done = self.draw('randn', 'n=1', 'sed=1', '--out', 'x', program=PROBE)
         self.assertEqual(done.stderr, "sd-probe: warning: randn has no key 'sed'\n")
+
+    def test_a_vocabulary_that_is_damaged_is_no_missing_one(self):
+        os.mkdir(self.path('damaged'))
+        for name in ('vocab.json', 'merges.txt'):
+            with open(os.path.join(self.path('damaged'), name), 'w', encoding='utf-8') as file:
+                file.write('no')
+        for folder, code in (('damaged', FORMAT), ('missing', IO)):
+            done = self.run_probe('tokenize', '--vocab', folder, 'prompt=a cat')
+            self.assertEqual((done.returncode, done.stdout), (code, ''))
 
     def link(self, folder, **parts):
         """A diffusers folder whose parts lie elsewhere."""

@@ -103,6 +103,10 @@ static void test_described_model_holds_no_weights_and_cannot_run(void **state)
         assert_non_null(strstr(sdiff_model_info(a->model), facts[i]));
         assert_non_null(strstr(sdiff_model_info(model), facts[i]));
     }
+    sdiff_model *none = NULL;
+    params.reserved = 1;
+    assert_int_equal(sdiff_model_open(a->context, api_model_path(), &params, &none),
+                     SDIFF_ERROR_INVALID_ARGUMENT);
     assert_int_equal(sdiff_pipeline_new(model, &pipeline), SDIFF_OK);
     assert_int_equal(sdiff_pipeline_generate(pipeline, NULL), SDIFF_ERROR_UNSUPPORTED);
     assert_non_null(strstr(sdiff_pipeline_error(pipeline), "without the weights"));
@@ -167,9 +171,9 @@ static void test_context_refuses_contradictions(void **state)
 static void test_impossible_requests_are_refused(void **state)
 {
     api *a = api_open();
-    sdiff_generate_params list[20];
+    sdiff_generate_params list[24];
     int count = 0;
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 24; i++)
         list[i] = api_request("a cat");
     list[count++].width = 7;
     list[count++].height = -8;
@@ -189,6 +193,8 @@ static void test_impossible_requests_are_refused(void **state)
     list[count++].clip_skip = 99;
     list[count++].rng = 2;
     list[count++].spacing = -1;
+    list[count++].final_sigma_min = 3;
+    list[count++].reserved = 1;
     for (int i = 0; i < count; i++) {
         const sdiff_status status = sdiff_pipeline_generate(a->pipeline, &list[i]);
         if (status != SDIFF_ERROR_INVALID_ARGUMENT)
