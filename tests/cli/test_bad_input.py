@@ -59,6 +59,13 @@ class Files(DemoTest):
         self.refused(IO, 'a cat', '--vae', '/nonexistent/vae')
         self.refused(IO, 'a cat', '--vocab', '/nonexistent/vocab')
 
+    def test_vocabulary_of_another_model(self):
+        if not SHARED:
+            self.skipTest('no other vocabulary')
+        done = self.refused(MISMATCH, 'a cat', '-q', '--vocab',
+                            os.path.join(SHARED, 'fixtures', 'clip-vocab'))
+        self.assertIn('the vocabulary has 49408 entries', done.stderr)
+
     def test_outputs_that_cannot_be_written(self):
         self.refused(IO, 'a cat', '-q', '-o', '/nonexistent/picture.png')
         self.refused(IO, 'a cat', '-q', '-o', '/')
