@@ -25,7 +25,8 @@ typedef struct sdiff_step {
     double seconds;          /**< duration of the step */
     int32_t image;           /**< index of the picture, from 0 */
     int32_t step;            /**< from 0 */
-    int32_t steps;           /**< of this picture */
+    int32_t steps;           /**< of this picture; adaptive samplers find their number on the way:
+                                  then those known so far */
     int32_t channels, height, width; /**< shape of the latents */
 } sdiff_step;
 

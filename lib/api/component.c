@@ -3,6 +3,7 @@
  * sdiff_model_run: one component on named tensors.
  */
 #include "api/tensors.h"
+#include "tensor/shape.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,7 +72,7 @@ static sdiff_status input_map(const probe *p, const char *name, int64_t channels
     return SDIFF_OK;
 }
 
-/* Integers of either width; what cannot be an id is -1. */
+/* Integers of either width; what fits no table is refused here or by the plan. */
 static sdiff_status read_ids(const probe *p, const char *name, const sdi_tensor_out *tensor,
                              int32_t *ids)
 {
@@ -82,15 +83,36 @@ static sdiff_status read_ids(const probe *p, const char *name, const sdi_tensor_
     for (uint64_t i = 0; i < count; i++) {
         const int64_t id = tensor->dtype == SDI_I64 ? ((const int64_t *)tensor->data)[i]
                                                     : ((const int32_t *)tensor->data)[i];
-        ids[i] = id < 0 || id > INT32_MAX ? -1 : (int32_t)id;
+        if (id < 0 || id > INT32_MAX)
+            return sdi_fail(env_of(p), SDIFF_ERROR_INVALID_ARGUMENT, "'%s' holds %lld, which is no id",
+                            name, (long long)id);
+        ids[i] = (int32_t)id;
     }
     return SDIFF_OK;
+}
+
+/* Whether a tensor has the shape that was planned; ids may lack the side of 1. */
+static sdiff_status check_shape(const probe *p, const sdi_plan *plan, const char *name,
+                                const sdi_tensor_out *tensor)
+{
+    char found[128], needed[128];
+    int64_t shape[4] = {0};
+    const int32_t rank = sdi_plan_input(plan, name, shape);
+    const int32_t given = tensor->rank < rank && shape[rank - 1] == 1 ? rank - 1 : rank;
+    if (tensor->rank == given &&
+        memcmp(tensor->shape, shape, (size_t)given * sizeof *shape) == 0)
+        return SDIFF_OK;
+    return sdi_fail(env_of(p), SDIFF_ERROR_INVALID_ARGUMENT,
+                    "the input tensor '%s' is %s, %s is needed", name,
+                    sdi_shape_text(found, sizeof found, tensor->rank, tensor->shape),
+                    sdi_shape_text(needed, sizeof needed, rank, shape));
 }
 
 /* Hands a tensor to a plan as float32 or int32. */
 static sdiff_status feed(const probe *p, sdi_plan *plan, const char *name,
                          const sdi_tensor_out *tensor, int as_ids)
 {
+    SDI_TRY(check_shape(p, plan, name, tensor));
     const uint64_t count = sdi_tensor_elements(tensor);
     int32_t *buffer = sdi_alloc(env_of(p), count, sizeof *buffer);
     if (!buffer)
@@ -214,18 +236,56 @@ static sdiff_status feed_timestep(probe *p, sdi_plan *plan, int64_t b)
     return status;
 }
 
-static sdiff_status feed_residuals(probe *p, sdi_plan *plan)
+static int has_down_residuals(const probe *p)
 {
+    for (int32_t i = 0; i < sdiff_tensors_count(p->in); i++)
+        if (strncmp(sdiff_tensors_name(p->in, i), "down_residual.", 14) == 0)
+            return 1;
+    return 0;
+}
+
+static sdiff_status feed_zeros(const probe *p, sdi_plan *plan, const char *name)
+{
+    int64_t s[4];
+    sdi_plan_input(plan, name, s);
+    const uint64_t count = (uint64_t)(s[0] * s[1] * s[2] * s[3]);
+    float *zeros = sdi_alloc(env_of(p), count, sizeof *zeros);
+    if (!zeros)
+        return SDIFF_ERROR_NO_MEMORY;
+    memset(zeros, 0, (size_t)count * sizeof *zeros);
+    const sdiff_status status = sdi_plan_set(env_of(p), plan, name, zeros);
+    sdi_free(env_of(p), zeros);
+    return status;
+}
+
+/* Of the skip connections all have a residual or none. */
+static sdiff_status feed_residuals(const probe *p, sdi_plan *plan)
+{
+    const sdi_tensor_out *middle = sdi_tensors_find(p->in, "mid_residual");
+    const int has_down = has_down_residuals(p);
     char name[32];
-    SDI_TRY(feed(p, plan, "mid_residual", sdi_tensors_find(p->in, "mid_residual"), 0));
-    for (int i = 0;; i++) {
+    if (middle)
+        SDI_TRY(feed(p, plan, "mid_residual", middle, 0));
+    else
+        SDI_TRY(feed_zeros(p, plan, "mid_residual"));
+    int i = 0;
+    for (;; i++) {
+        const sdi_tensor_out *r = NULL;
         snprintf(name, sizeof name, "down_residual.%d", i);
         if (!sdi_plan_has_input(plan, name))
-            return SDIFF_OK;
-        const sdi_tensor_out *r = NULL;
+            break;
+        if (!has_down) {
+            SDI_TRY(feed_zeros(p, plan, name));
+            continue;
+        }
         SDI_TRY(input(p, name, 4, &r));
         SDI_TRY(feed(p, plan, name, r, 0));
     }
+    if (sdi_tensors_find(p->in, name))
+        return sdi_fail(env_of(p), SDIFF_ERROR_INVALID_ARGUMENT,
+                        "the input tensor '%s' is one too many: the network has %d skip connections",
+                        name, i);
+    return SDIFF_OK;
 }
 
 static sdiff_status unet_args(probe *p, sdi_unet_args *args, const sdi_tensor_out **sample,
@@ -237,7 +297,7 @@ static sdiff_status unet_args(probe *p, sdi_unet_args *args, const sdi_tensor_ou
     args->b = (*sample)->shape[0];
     args->h = (*sample)->shape[2];
     args->w = (*sample)->shape[3];
-    args->residuals = sdi_tensors_find(p->in, "mid_residual") != NULL;
+    args->residuals = has_down_residuals(p) || sdi_tensors_find(p->in, "mid_residual");
     *context = NULL;
     if (!p->config->unet.cross_attention_dim)
         return SDIFF_OK;

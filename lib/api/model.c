@@ -30,6 +30,9 @@ static sdiff_status check(const sdi_env *env, const sdiff_model_params *p)
     if (p->tokenizer < SDIFF_TOKENIZER_HF_FAST || p->tokenizer > SDIFF_TOKENIZER_OPENAI)
         return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT, "tokenizer variant %d does not exist",
                         p->tokenizer);
+    if (p->reserved) // later versions may give it a meaning
+        return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT, "model params: the reserved field is %d",
+                        p->reserved);
     if (p->width < 0 || p->height < 0 || p->width > MAX_SIDE || p->height > MAX_SIDE)
         return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT, "pictures of %d x %d are not possible",
                         p->width, p->height);
@@ -48,7 +51,7 @@ sdiff_status sdi_open_with(sdiff_context *context, const sdi_model_source *sourc
     sdi_kernels_init(&kernels, context->kernel_mask, bf16 ? SDI_BF16 : SDI_F32);
     sdi_model_options options;
     memset(&options, 0, sizeof options);
-    options.kernels[SDI_PART_UNET] = &kernels;
+    options.kernels[SDI_PART_UNET] = params->describe_only ? NULL : &kernels;
     options.pool = context->pool;
     options.components = components;
     options.config = params->config;

@@ -5,6 +5,7 @@
  */
 #include "model/load.h"
 
+#include <stdio.h>
 #include <string.h>
 
 typedef struct walk {
@@ -23,18 +24,25 @@ static sdiff_status channels_of(const walk *w, int32_t axis, const char *tensor,
     return sdi_dimension(w->env, w->name, info, axis, SDI_MAX_CHANNELS, out);
 }
 
+/* Layers of the transformer at "input_blocks.1.1" or the like. */
+static int32_t transformer_layers(const walk *w, const char *place)
+{
+    int32_t depth = 0;
+    while (depth < SDI_MAX_LAYERS &&
+           sdi_probe(w->file, w->prefix, "%s.transformer_blocks.%d.norm1.weight", place, (int)depth))
+        depth++;
+    return SDI_MAX(depth, 1);
+}
+
 /* What stands beside the resnet in input block n. */
 static void read_attention(const walk *w, int32_t n, int32_t level)
 {
-    int32_t depth = 0;
-    if (!sdi_probe(w->file, w->prefix, "input_blocks.%d.1.norm.weight", (int)n))
+    char place[32];
+    snprintf(place, sizeof place, "input_blocks.%d.1", (int)n);
+    if (!sdi_probe(w->file, w->prefix, "%s.norm.weight", place))
         return;
     w->config->attention[level] = 1;
-    while (depth < SDI_MAX_LAYERS &&
-           sdi_probe(w->file, w->prefix, "input_blocks.%d.1.transformer_blocks.%d.norm1.weight",
-                     (int)n, (int)depth))
-        depth++;
-    w->config->transformer_layers[level] = SDI_MAX(depth, 1);
+    w->config->transformer_layers[level] = transformer_layers(w, place);
 }
 
 static sdiff_status read_blocks(const walk *w)
@@ -75,6 +83,8 @@ static sdiff_status read_middle(const walk *w)
         sdi_probe(w->file, w->prefix, "middle_block.1.qkv.weight") != NULL;
     c->cross_attention_dim = 0;
     c->linear_projection = in && in->rank == 2;
+    if (!c->attention[c->levels - 1]) // then this number is the middle's alone
+        c->transformer_layers[c->levels - 1] = transformer_layers(w, "middle_block.1");
     if (c->mid_attention && !c->self_attention_only)
         return channels_of(w, 1, "middle_block.1.transformer_blocks.0.attn2.to_k.weight",
                            &c->cross_attention_dim);

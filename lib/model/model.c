@@ -204,6 +204,11 @@ sdi_weights *sdi_model_weights(const sdi_model *model, sdi_part part)
     return p->filled ? (sdi_weights *)&p->weights : NULL;
 }
 
+int sdi_model_has_part(const sdi_model *model, sdi_part part)
+{
+    return model->parts[part].declared;
+}
+
 const sdi_tokenizer *sdi_model_tokenizer(const sdi_model *model)
 {
     return model->tokenizer;

@@ -133,9 +133,11 @@ void sdi_model_unref(sdi_model *model); // NULL is allowed
 
 /* ---- using ----------------------------------------------------------------------------------- */
 const sdi_model_config *sdi_model_get_config(const sdi_model *model);
-/* NULL where the part is absent or was not asked for. Plans take it non-const; they do not change
- * declared parameters. */
+/* NULL where the part is absent, was not asked for or is only described. Plans take it non-const;
+ * they do not change declared parameters. */
 sdi_weights *sdi_model_weights(const sdi_model *model, sdi_part part);
+/* Whether the part is there, with weights or only described. */
+int sdi_model_has_part(const sdi_model *model, sdi_part part);
 /* NULL where none was found: then sdi_model_tokenizer_reason() is the sentence that says why. */
 const sdi_tokenizer *sdi_model_tokenizer(const sdi_model *model);
 const char *sdi_model_tokenizer_reason(const sdi_model *model);

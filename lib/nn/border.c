@@ -47,7 +47,7 @@ nn_tensor nn_input_map(sdi_nn *n, const char *name, int64_t count, int64_t c, in
 {
     /* The NCHW numbers as they are given: rows are planes. */
     nn_node *planes = nn_new_value(n, count, 1, c, h * w, SDI_F32);
-    const nn_border border = {.is_map = 1};
+    const nn_border border = {.shape = {count, c, h, w}, .rank = 4, .is_map = 1};
     if (n->status == SDIFF_OK)
         n->plan->buffers[planes->buffer].ld = h * w;
     add_input(n, name, planes, when, border);
@@ -59,13 +59,13 @@ nn_tensor nn_input_map(sdi_nn *n, const char *name, int64_t count, int64_t c, in
 nn_tensor nn_input_tokens(sdi_nn *n, const char *name, int64_t b, int64_t t, int64_t d,
                           nn_when when)
 {
-    const nn_border border = {0};
+    const nn_border border = {.shape = {b, t, d}, .rank = 3};
     return &add_input(n, name, nn_new_value(n, b, 1, t, d, SDI_F32), when, border)->shape;
 }
 
 nn_tensor nn_input_ids(sdi_nn *n, const char *name, int64_t b, int64_t t, nn_when when)
 {
-    const nn_border border = {.is_ids = 1};
+    const nn_border border = {.shape = {b, t}, .rank = 2, .is_ids = 1};
     return &add_input(n, name, nn_new_value(n, b, 1, t, 1, SDI_I32), when, border)->shape;
 }
 
@@ -101,6 +101,15 @@ static const nn_border *find(const nn_border *list, int32_t count, const char *n
 int sdi_plan_has_input(const sdi_plan *plan, const char *name)
 {
     return find(plan->inputs, plan->input_count, name) != NULL;
+}
+
+int32_t sdi_plan_input(const sdi_plan *plan, const char *name, int64_t shape[4])
+{
+    const nn_border *input = find(plan->inputs, plan->input_count, name);
+    if (!input)
+        return 0;
+    memcpy(shape, input->shape, sizeof input->shape);
+    return input->rank;
 }
 
 /* An id outside of its table would read foreign memory. */

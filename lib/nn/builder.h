@@ -83,6 +83,8 @@ struct nn_op {
 typedef struct nn_border {
     char *name;
     const nn_node *node;
+    int64_t shape[4]; // of inputs, as they are given
+    int32_t rank;
     int32_t is_map; // NCHW outside
     int32_t is_ids;
 } nn_border;

@@ -52,6 +52,9 @@ typedef struct sdi_run {
 /* Copies an input in (float32 NCHW or [b,t,d], or int32 ids). Name and size were planned. */
 sdiff_status sdi_plan_set(const sdi_env *env, sdi_plan *plan, const char *name, const void *values);
 int sdi_plan_has_input(const sdi_plan *plan, const char *name);
+/* What is needed: [n, c, h, w], [b, t, d] or, of ids, [b, t]. Returns the rank, or 0 where the plan
+ * has no such input. */
+int32_t sdi_plan_input(const sdi_plan *plan, const char *name, int64_t shape[4]);
 /* Runs the NN_ONCE or the NN_EACH operations. Outputs stay valid in the arena until it is used
  * again. */
 sdiff_status sdi_plan_run(const sdi_env *env, sdi_plan *plan, nn_when when, const sdi_run *run);

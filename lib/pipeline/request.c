@@ -42,6 +42,24 @@ static sdiff_status unsupported(const sdi_session *s, const char *what)
     return sdi_fail(&s->env, SDIFF_ERROR_UNSUPPORTED, "'%s' %s", sdi_model_name(s->model), what);
 }
 
+/* The parts of a folder and a replaced VAE come from different files. */
+static sdiff_status check_parts_fit(const sdi_session *s)
+{
+    const sdi_model_config *c = sdi_model_get_config(s->model);
+    const int32_t width = c->unet.cross_attention_dim, channels = c->unet.out_channels;
+    if (width && c->has[SDI_PART_TEXT] && c->clip.hidden_size != width)
+        return sdi_fail(&s->env, SDIFF_ERROR_MISMATCH,
+                        "the parts of '%s' do not fit: the text encoder gives %d numbers a token, the "
+                        "U-Net needs %d",
+                        sdi_model_name(s->model), c->clip.hidden_size, width);
+    if (sdi_has_autoencoder(c) && c->vae.latent_channels != channels)
+        return sdi_fail(&s->env, SDIFF_ERROR_MISMATCH,
+                        "the parts of '%s' do not fit: the autoencoder's latents have %d channels, the "
+                        "U-Net's %d",
+                        sdi_model_name(s->model), c->vae.latent_channels, channels);
+    return SDIFF_OK;
+}
+
 static sdiff_status check_model(const sdi_session *s, const sdiff_generate_params *r)
 {
     const sdi_model_config *config = sdi_model_get_config(s->model);
@@ -54,8 +72,11 @@ static sdiff_status check_model(const sdi_session *s, const sdiff_generate_param
     if (config->family >= SDI_FAMILY_VAE)
         return unsupported(s, alone[config->family]);
     if (config->task == SDI_TASK_EDIT)
-        return unsupported(s, "is a model for editing pictures by instructions (8 input channels), "
-                              "which is not supported");
+        return sdi_fail(&s->env, SDIFF_ERROR_UNSUPPORTED,
+                        "'%s' has a U-Net from %d to %d channels, which is none that makes pictures "
+                        "from text, pictures, masks or depth",
+                        sdi_model_name(s->model), unet->in_channels, unet->out_channels);
+    SDI_TRY(check_parts_fit(s));
     const int latent = sdi_has_autoencoder(config);
     if (latent && config->vae.image_channels != 3)
         return unsupported(s, "has an autoencoder for other pictures than those of 3 colours");
@@ -172,6 +193,10 @@ sdiff_status sdi_request_check(const sdi_session *s, sdiff_generate_params *r)
         return refuse(s, "class label", r->class_label, 0, config->unet.class_embeddings - 1);
     if (config->unet.cross_attention_dim && !within(r->clip_skip, 0, config->clip.layers))
         return refuse(s, "clip skip", r->clip_skip, 0, config->clip.layers);
+    if (!within(r->final_sigma_min, 0, 2))
+        return refuse(s, "end of the noise levels", r->final_sigma_min, 0, 2);
+    if (r->reserved) // later versions may give it a meaning
+        return refuse(s, "the reserved field", r->reserved, 0, 0);
     SDI_TRY(check_tile(s, r->tile, scale));
     return check_inputs(s, r);
 }

@@ -94,8 +94,11 @@ sdiff_status sdi_session_plan(sdi_session *session, sdi_network network, const v
     const sdi_part part = slot->model ? slot->part : parts[network];
     sdi_weights *weights = sdi_model_weights(model, part);
     if (!weights)
-        return sdi_fail(&session->env, SDIFF_ERROR_UNSUPPORTED, "the model '%s' has no %s",
-                        sdi_model_name(model), sdi_part_name(part));
+        return sdi_fail(&session->env, SDIFF_ERROR_UNSUPPORTED, "the model '%s' %s %s",
+                        sdi_model_name(model),
+                        sdi_model_has_part(model, part) ? "was opened without the weights of its"
+                                                        : "has no",
+                        sdi_part_name(part));
     const int version = atomic_load(&weights->version);
     if (!slot->plan || slot->version != version || memcmp(slot->args, key, sizeof key) != 0) {
         drop_plan(session, slot);

@@ -143,8 +143,21 @@ static void fill_from_sigmas(const sdi_sampler_params *params, const sdi_sigma_t
     }
 }
 
-static void fill_from_timesteps(const sdi_sigma_table *table, sdi_levels *levels)
+/* The offset of leading spacing can push timesteps over the last one, where they coincide: DPM-Solver
+ * divides by the steps between them. */
+static int32_t drop_repeated_timesteps(double *timesteps, int32_t n)
 {
+    int32_t kept = 0;
+    for (int32_t i = 0; i < n; i++)
+        if (kept == 0 || timesteps[i] < timesteps[kept - 1])
+            timesteps[kept++] = timesteps[i];
+    return kept;
+}
+
+static void fill_from_timesteps(const sdi_sigma_table *table, sdi_family family, sdi_levels *levels)
+{
+    if (is_dpm_family(family))
+        levels->steps = drop_repeated_timesteps(levels->timesteps, levels->steps);
     for (int32_t i = 0; i < levels->steps; i++)
         levels->sigmas[i] = sdi_sigma_at(table, levels->timesteps[i]);
     levels->sigmas[levels->steps] = 0;
@@ -177,7 +190,7 @@ static sdiff_status fill(const sdi_env *env, const sdi_sampler_params *params,
     if (from_sigmas)
         fill_from_sigmas(params, table, family, kind, levels);
     else
-        fill_from_timesteps(table, levels);
+        fill_from_timesteps(table, family, levels);
     if (final == SDI_FINAL_SIGMA_MIN && !params->sigmas)
         set_sigma_min(table, levels);
     return SDIFF_OK;

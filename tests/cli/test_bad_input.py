@@ -59,6 +59,13 @@ class Files(DemoTest):
         self.refused(IO, 'a cat', '--vae', '/nonexistent/vae')
         self.refused(IO, 'a cat', '--vocab', '/nonexistent/vocab')
 
+    def test_vocabulary_of_another_model(self):
+        if not SHARED:
+            self.skipTest('no other vocabulary')
+        done = self.refused(MISMATCH, 'a cat', '-q', '--vocab',
+                            os.path.join(SHARED, 'fixtures', 'clip-vocab'))
+        self.assertIn('the vocabulary has 49408 entries', done.stderr)
+
     def test_outputs_that_cannot_be_written(self):
         self.refused(IO, 'a cat', '-q', '-o', '/nonexistent/picture.png')
         self.refused(IO, 'a cat', '-q', '-o', '/')
@@ -68,6 +75,12 @@ class Files(DemoTest):
         self.refused(IO, 'a cat', '-q', '--filmstrip', '/nonexistent/strip.png')
         self.refused(IO, 'a cat', '-q', '--preview', '/nonexistent/folder')
         self.refused(USAGE, 'a cat', '-q', '-o', '')
+
+    @unittest.skipIf(os.geteuid() == 0, 'root writes everywhere')
+    def test_folders_without_permission_are_told_as_such(self):
+        os.mkdir(self.path('closed'), 0o555)
+        done = self.refused(IO, 'a cat', '-q', '-o', 'closed/picture.png')
+        self.assertIn('Permission denied', done.stderr)
 
     def test_preview_that_cannot_be_written_ends_the_run(self):
         with open(self.path('file'), 'w', encoding='utf-8'):

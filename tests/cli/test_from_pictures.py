@@ -82,6 +82,15 @@ class FromPictures(DemoTest):
                   '-o', 'b.png')
         self.assertEqual(Png(self.path('b.png')).pixels, made.pixels)
 
+    def test_size_of_the_marked_part_is_recalled(self):
+        self.make('a.png', '--mask', 'mask.png', '--inpaint-area', 'masked', '--mask-padding', 8,
+                  '-W', 32, '-H', 48)
+        self.draw('--from-png', 'a.png', '-i', 'sketch.png', '--mask', 'mask.png', '-o', 'b.png',
+                  '-q')
+        a, b = Png(self.path('a.png')), Png(self.path('b.png'))
+        self.assertEqual((a.width, a.height, a.texts), (64, 64, b.texts))
+        self.assertEqual(a.pixels, b.pixels)
+
     def test_any_picture_can_be_the_start(self):
         write_png(self.path('alpha.png'), 37, 90, 4, lambda x, y: (x, y, 0, 2 * y))
         for name in ('alpha.png', 'mask.png'):

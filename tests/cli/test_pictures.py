@@ -91,6 +91,14 @@ class Pictures(DemoTest):
             start = 3 * ((36 + y) * strip.width + 7 * 66 + 2)
             self.assertEqual(strip.pixels[start:start + 192], picture.pixels[192 * y:192 * y + 192])
 
+    def test_filmstrip_of_as_many_steps_as_an_adaptive_sampler_takes(self):
+        self.draw('x', '-s', '1', '--sampling-method', 'k_dpm_adaptive', '--filmstrip', 'strip.png',
+                  '--preview', 'steps', '-W', '32', '-H', '32', '-q')
+        cells = len(os.listdir(self.path('steps'))) + 1
+        strip = Png(self.path('strip.png'))
+        self.assertGreater(cells, 2)
+        self.assertGreaterEqual((strip.width // 34) * (strip.height // 34), cells)
+
     def test_interrupt_ends_with_a_sentence(self):
         with subprocess.Popen([PROGRAM, 'a red apple', '--steps', '900', '-W', '256', '-H', '256'],
                               cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -109,6 +117,9 @@ class Pictures(DemoTest):
             done = self.draw(option, env={'SDIFF_DATA_DIR': '/nonexistent'})
             self.assertIn(word, done.stdout)
             self.assertEqual(done.stderr, '')
+
+    def test_model_is_found_from_a_build_tree_anywhere(self):
+        self.draw('a red apple', *FAST, env={'SDIFF_DATA_DIR': ''})
 
     def test_model_is_found_beside_the_program(self):
         """In the build tree and installed, from any working folder."""
@@ -154,6 +165,29 @@ class Recall(DemoTest):
             with self.subTest(case):
                 first, second = self.again(*case, *FAST)
                 self.assertEqual(first, second)
+
+    def test_ways_to_read_a_sentence_and_to_decode_come_back(self):
+        for word in ('no_norm', 'interpolate', 'ignore', 'none'):
+            with self.subTest(word):
+                first, second = self.again('a (red:1.5) [apple]', '-s', '7', '--emphasis', word,
+                                           *FAST)
+                self.assertEqual(first, second)
+        first, second = self.again('x', '--tile', '--steps', '2', '-W', '64', '-H', '64', '-q')
+        self.assertEqual(first, second)
+        self.draw('x', '--emphasis', 'no_norm', '-o', 'first.png', *FAST)
+        text = Png(self.path('first.png')).texts['parameters']
+        put_text(self.path('first.png'), text.replace('no_norm', 'No norm'))  # as A1111 writes it
+        self.draw('--from-png', 'first.png', '-o', 'second.png', '-q')
+        self.assertEqual(Png(self.path('second.png')).texts['parameters'], text)
+
+    def test_files_that_made_a_picture_are_asked_for(self):
+        vae = os.path.join(TINY, 'vae')
+        self.draw('x', '--vae', vae, '-o', 'first.png', *FAST)
+        done = self.draw('--from-png', 'first.png', '-o', 'second.png')
+        self.assertIn('VAE (vae)', done.stderr)
+        done = self.draw('--from-png', 'first.png', '-o', 'second.png', '--vae', vae)
+        self.assertNotIn('VAE', done.stderr)
+        self.assertEqual(read(self.path('first.png')), read(self.path('second.png')))
 
     def test_every_sampler_and_schedule_comes_back(self):
         listed = self.draw('--list-samplers').stdout.split('schedules:')

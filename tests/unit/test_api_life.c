@@ -77,6 +77,45 @@ static void test_small_handles_keep_the_context(void **state)
     free(a);
 }
 
+static uint64_t held(const api *a)
+{
+    uint64_t used = 0;
+    sdiff_context_memory(a->context, &used, NULL);
+    return used;
+}
+
+static void test_described_model_holds_no_weights_and_cannot_run(void **state)
+{
+    api *a = api_open();
+    sdiff_model_params params;
+    sdiff_model *model = NULL;
+    sdiff_pipeline *pipeline = NULL;
+    sdiff_image *image = NULL;
+    const float latents[4] = {0};
+    const char *facts[] = {"\"family\": \"sd1\"", "\"parameters\": 3745220", "\"F16\": 324",
+                           "\"unmatched\": []"};
+    sdiff_model_params_init(&params, sizeof params);
+    params.describe_only = 1;
+    const uint64_t before = held(a);
+    assert_int_equal(sdiff_model_open(a->context, api_model_path(), &params, &model), SDIFF_OK);
+    assert_true(held(a) - before < 2000000); // its weights are 18 MB
+    for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++) {
+        assert_non_null(strstr(sdiff_model_info(a->model), facts[i]));
+        assert_non_null(strstr(sdiff_model_info(model), facts[i]));
+    }
+    sdiff_model *none = NULL;
+    params.reserved = 1;
+    assert_int_equal(sdiff_model_open(a->context, api_model_path(), &params, &none),
+                     SDIFF_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(sdiff_pipeline_new(model, &pipeline), SDIFF_OK);
+    assert_int_equal(sdiff_pipeline_generate(pipeline, NULL), SDIFF_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(sdiff_pipeline_error(pipeline), "without the weights"));
+    assert_int_equal(sdiff_model_preview(model, latents, 1, 1, &image), SDIFF_ERROR_UNSUPPORTED);
+    sdiff_pipeline_free(pipeline);
+    sdiff_model_free(model);
+    api_close(a);
+}
+
 /* ---- failures -------------------------------------------------------------------------------- */
 
 static void test_failed_constructors_give_null_and_a_sentence(void **state)
@@ -132,9 +171,9 @@ static void test_context_refuses_contradictions(void **state)
 static void test_impossible_requests_are_refused(void **state)
 {
     api *a = api_open();
-    sdiff_generate_params list[20];
+    sdiff_generate_params list[24];
     int count = 0;
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 24; i++)
         list[i] = api_request("a cat");
     list[count++].width = 7;
     list[count++].height = -8;
@@ -154,6 +193,8 @@ static void test_impossible_requests_are_refused(void **state)
     list[count++].clip_skip = 99;
     list[count++].rng = 2;
     list[count++].spacing = -1;
+    list[count++].final_sigma_min = 3;
+    list[count++].reserved = 1;
     for (int i = 0; i < count; i++) {
         const sdiff_status status = sdiff_pipeline_generate(a->pipeline, &list[i]);
         if (status != SDIFF_ERROR_INVALID_ARGUMENT)
@@ -374,6 +415,7 @@ int main(void)
         cmocka_unit_test(test_handles_free_in_any_order),
         cmocka_unit_test(test_pipeline_works_after_its_model_and_context_are_freed),
         cmocka_unit_test(test_small_handles_keep_the_context),
+        cmocka_unit_test(test_described_model_holds_no_weights_and_cannot_run),
         cmocka_unit_test(test_failed_constructors_give_null_and_a_sentence),
         cmocka_unit_test(test_context_refuses_contradictions),
         cmocka_unit_test(test_impossible_requests_are_refused),

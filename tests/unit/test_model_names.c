@@ -253,6 +253,25 @@ static void test_key_lists_of_sd15_give_the_published_configuration(void **state
     free(h.header);
 }
 
+/* The last level has no transformers: their depth there is the middle's. */
+static void test_depth_of_the_middle_is_read_from_the_middle(void **state)
+{
+    (void)state;
+    hollow_builder b = {0};
+    hollow_add_list(&b, test_shared("fixtures-ldm/key-lists/sd15-v1-inference.txt.gz"),
+                    "middle_block.1.transformer_blocks.0.", "middle_block.1.transformer_blocks.1.");
+    hollow h = hollow_finish(&b);
+    sdi_env env = test_env_new();
+    sdi_model *model = NULL;
+    test_ok(&env, hollow_open(&env, &h, NULL, &model));
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(sdi_model_get_config(model)->unet.transformer_layers[i], i < 3 ? 1 : 2);
+    assert_int_equal(sdi_model_surplus_count(model), 0);
+    sdi_model_unref(model);
+    test_env_free(&env);
+    free(h.header);
+}
+
 /* Alone, and out of a file that holds a whole model too; 340 tensors without any left over. */
 static void test_key_lists_of_controls_match_completely(void **state)
 {
@@ -333,6 +352,7 @@ int main(void)
         cmocka_unit_test(test_names_too_long_are_refused),
         cmocka_unit_test(test_key_lists_match_completely),
         cmocka_unit_test(test_key_lists_of_sd15_give_the_published_configuration),
+        cmocka_unit_test(test_depth_of_the_middle_is_read_from_the_middle),
         cmocka_unit_test(test_key_lists_of_controls_match_completely),
         cmocka_unit_test(test_ldm_names_of_parameters_are_those_of_the_file),
     };

@@ -95,10 +95,11 @@ static inline hollow hollow_finish(hollow_builder *b)
     return h;
 }
 
-/* From a key list: lines of name, shape, dtype. */
-static inline hollow hollow_from_list(const char *path)
+/* Adds a key list: lines of name, shape, dtype. Those with `from` in their names (NULL: none) come
+ * once more with `to` in its place, which is as long. */
+static inline void hollow_add_list(hollow_builder *b, const char *path, const char *from,
+                                   const char *to)
 {
-    hollow_builder b = {0};
     char *text = read_gz(path), *line = text;
     while (*line) {
         char *end = strchr(line, '\n');
@@ -107,11 +108,22 @@ static inline hollow hollow_from_list(const char *path)
         char *shape = strchr(line, '\t'), *dtype = shape ? strchr(shape + 1, '\t') : NULL;
         if (dtype) {
             *shape++ = *dtype++ = '\0';
-            hollow_add(&b, line, shape, dtype);
+            hollow_add(b, line, shape, dtype);
+            char *found = from ? strstr(line, from) : NULL;
+            if (found)
+                memcpy(found, to, strlen(to));
+            if (found)
+                hollow_add(b, line, shape, dtype);
         }
         line = end ? end + 1 : line + strlen(line);
     }
     free(text);
+}
+
+static inline hollow hollow_from_list(const char *path)
+{
+    hollow_builder b = {0};
+    hollow_add_list(&b, path, NULL, NULL);
     return hollow_finish(&b);
 }
 

@@ -133,6 +133,29 @@ static void test_every_sampler_finds_what_a_perfect_network_knows(void **state)
     test_env_free(&env);
 }
 
+/* The numbers of steps that refusals announce, with offsets that make timesteps coincide. */
+static void test_as_many_steps_as_announced(void **state)
+{
+    sdi_env env = test_env_new();
+    const char *const names[] = {"ddim", "euler", "dpmpp_2m", "dpmpp_2s", "dpmpp_3m", "deis", "unipc"};
+    for (size_t k = 0; k < SDI_COUNT(names); k++)
+        for (int offset = 0; offset <= 3; offset++)
+            for (int steps = 997; steps <= 999; steps++) {
+                source noise;
+                sdi_sampler *s = NULL;
+                sdi_sampler_params params = plain_params(names[k], &noise);
+                params.steps = steps;
+                params.config.steps_offset = offset;
+                test_ok(&env, sdi_sampler_new(&env, &params, &s));
+                float result[COUNT];
+                run(&env, s, SDI_PREDICT_EPSILON, result);
+                for (int i = 0; i < COUNT; i++)
+                    assert_true(isfinite(result[i]));
+                sdi_sampler_free(&env, s);
+            }
+    test_env_free(&env);
+}
+
 static void test_every_schedule_works_or_is_refused_with_a_sentence(void **state)
 {
     const char *name, *schedule;
@@ -585,6 +608,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_sampler_finds_what_a_perfect_network_knows),
+        cmocka_unit_test(test_as_many_steps_as_announced),
         cmocka_unit_test(test_every_schedule_works_or_is_refused_with_a_sentence),
         cmocka_unit_test(test_hostile_parameters_are_refused_by_every_sampler),
         cmocka_unit_test(test_custom_sigmas_must_fall),

@@ -49,14 +49,16 @@ int settings_find_word(const char *option, const char *word, int64_t *value); //
 
 /* ---- parameters.c: settings in a PNG, in the form that A1111's web UI writes --------------- */
 
-/* What a picture was made with: a text for its "parameters" chunk, to be freed; NULL: no memory. */
+/* What a picture was made with: a text for its "parameters" chunk, to be freed; NULL: no memory. The
+ * size is the one worked at, which is not the picture's where a part of it was made anew. */
 char *parameters_write(const settings *s, int64_t seed, int width, int height, const char *model);
 
 /* Overlays the settings of a text, which is cut up and has to outlive s. Returns an exit code.
+ * `given` are those of the command line, which can name the files that the text tells the names of.
  * `ignored` receives the names of settings that change pictures and are not known here, `model` the
  * model's name or NULL; both lie in the text or in static memory. */
-int parameters_read(settings *s, char *text, char *ignored, size_t ignored_size,
-                    const char **model);
+int parameters_read(settings *s, const settings *given, char *text, char *ignored,
+                    size_t ignored_size, const char **model);
 
 /* ---- names.c: samplers as A1111 shows them ------------------------------------------------- */
 
@@ -112,6 +114,7 @@ typedef struct filmstrip {
     sdiff_taesd *taesd;  // draws the previews; NULL: the model's own estimate
     const char *folder; // of previews, NULL: none
     char *path;         // of the strip, NULL: none
+    sdiff_image **cells; // the steps so far
     sdiff_image *strip;
     int64_t picture, pictures;
     int32_t width, height;             // of the picture

@@ -37,9 +37,8 @@ static void lay_out(filmstrip *f, int32_t cells)
     }
 }
 
-static int begin_strip(filmstrip *f, int32_t cells)
+static int new_strip(filmstrip *f)
 {
-    lay_out(f, cells);
     const int32_t width = f->columns * (f->cell_width + GAP) + GAP;
     const int32_t height = f->rows * (f->cell_height + GAP) + GAP;
     const sdiff_status status = sdiff_image_new(f->context, width, height, 3, NULL, &f->strip);
@@ -50,7 +49,7 @@ static int begin_strip(filmstrip *f, int32_t cells)
     return 0;
 }
 
-static int add_cell(filmstrip *f, const sdiff_image *image)
+static int put_cell(filmstrip *f, int32_t index, const sdiff_image *image)
 {
     sdiff_image *cell = NULL;
     const sdiff_status status =
@@ -59,14 +58,40 @@ static int add_cell(filmstrip *f, const sdiff_image *image)
         return complain_about(f, status, sdiff_context_error(f->context));
     const size_t stride = 3 * (size_t)sdiff_image_width(f->strip);
     const size_t row = 3 * (size_t)f->cell_width;
-    const int32_t x = GAP + f->count % f->columns * (f->cell_width + GAP);
-    const int32_t y = GAP + f->count / f->columns * (f->cell_height + GAP);
+    const int32_t x = GAP + index % f->columns * (f->cell_width + GAP);
+    const int32_t y = GAP + index / f->columns * (f->cell_height + GAP);
     uint8_t *to = sdiff_image_pixels(f->strip) + (size_t)y * stride + 3 * (size_t)x;
     for (int32_t i = 0; i < f->cell_height; i++)
         memcpy(to + (size_t)i * stride, sdiff_image_pixels(cell) + (size_t)i * row, row);
-    f->count++;
     sdiff_image_free(cell);
     return 0;
+}
+
+/* Keeps the picture of a step, no larger than it can be shown, until their number is known: adaptive
+ * samplers find it on the way. Takes the image. */
+static void keep_cell(filmstrip *f, sdiff_image *image)
+{
+    const int32_t w = sdiff_image_width(image), h = sdiff_image_height(image);
+    sdiff_image **cells = realloc(f->cells, ((size_t)f->count + 1) * sizeof *cells);
+    sdiff_image *small = NULL;
+    if (cells)
+        f->cells = cells;
+    if (!cells) {
+        complain_about(f, SDIFF_ERROR_NO_MEMORY, NULL);
+    } else if (w <= MAX_CELL && h <= MAX_CELL) {
+        f->cells[f->count++] = image;
+        return;
+    } else {
+        const int32_t side = w > h ? w : h;
+        const sdiff_status status = sdiff_image_resize(
+            f->context, image, (w * MAX_CELL + side - 1) / side, (h * MAX_CELL + side - 1) / side,
+            &small);
+        if (status == SDIFF_OK)
+            f->cells[f->count++] = small;
+        else
+            complain_about(f, status, sdiff_context_error(f->context));
+    }
+    sdiff_image_free(image);
 }
 
 /* ---- one step -------------------------------------------------------------------------------- */
@@ -98,8 +123,6 @@ void filmstrip_step(filmstrip *f, const sdiff_step *step)
     sdiff_image *image = NULL;
     if (f->code || (!f->folder && !f->path))
         return;
-    if (f->path && !f->strip && begin_strip(f, step->steps + 1))
-        return;
     const sdiff_status status =
         f->taesd ? sdiff_taesd_preview(f->taesd, step->predicted_x0, step->height, step->width,
                                        &image)
@@ -108,15 +131,24 @@ void filmstrip_step(filmstrip *f, const sdiff_step *step)
     if (status != SDIFF_OK)
         complain_about(f, status,
                        f->taesd ? sdiff_taesd_error(f->taesd) : sdiff_model_error(f->model));
-    else if (!f->folder || !save_preview(f, image, step->step + 1))
-        if (f->strip && f->count < f->columns * f->rows)
-            add_cell(f, image);
-    sdiff_image_free(image);
+    else if (f->folder)
+        save_preview(f, image, step->step + 1);
+    if (f->path && !f->code)
+        keep_cell(f, image);
+    else
+        sdiff_image_free(image);
 }
 
 int filmstrip_finish(filmstrip *f, sdiff_image *picture)
 {
-    if (f->code || !f->strip || add_cell(f, picture))
+    if (f->code || !f->path)
+        return f->code;
+    lay_out(f, f->count + 1);
+    if (new_strip(f))
+        return f->code;
+    for (int32_t i = 0; i < f->count && !f->code; i++)
+        put_cell(f, i, f->cells[i]);
+    if (f->code || put_cell(f, f->count, picture))
         return f->code;
     const sdiff_status status = sdiff_image_save_png(f->context, f->strip, f->path, NULL);
     return status == SDIFF_OK ? 0 : complain_about(f, status, sdiff_context_error(f->context));
@@ -124,8 +156,12 @@ int filmstrip_finish(filmstrip *f, sdiff_image *picture)
 
 void filmstrip_drop(filmstrip *f)
 {
+    for (int32_t i = 0; i < f->count; i++)
+        sdiff_image_free(f->cells[i]);
     sdiff_image_free(f->strip);
+    free(f->cells);
     free(f->path);
+    f->cells = NULL;
     f->strip = NULL;
     f->path = NULL;
     f->count = 0;

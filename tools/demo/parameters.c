@@ -8,11 +8,39 @@
  *
  * A value with a comma, a colon or a line break is a JSON string. Settings that A1111 has no word
  * for (Sampler id, Spacing …) are added behind its own; readers skip keys that they do not know.
+ * Of files only names are told: whoever draws the picture again names them as options.
  */
 #include "demo.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Settings that are one word of an option's choices, or a flag (no option): 0 is left unsaid. */
+static const struct extra {
+    const char *key, *option;
+    size_t field;
+} extras[] = {
+    {"Prediction", "prediction", offsetof(settings, prediction)},
+    {"Compute", "compute", offsetof(settings, compute)},
+    {"Spacing", "spacing", offsetof(settings, spacing)},
+    {"Emphasis", "emphasis", offsetof(settings, emphasis)},
+    {"Control hint", "control-hint", offsetof(settings, control_hint)},
+    {"EMA", NULL, offsetof(settings, ema)},
+    {"Guess mode", NULL, offsetof(settings, guess)},
+    {"Canny", NULL, offsetof(settings, canny)},
+    {"Raw decode", NULL, offsetof(settings, raw_decode)},
+    {"Tiled VAE", NULL, offsetof(settings, tile)},
+};
+
+enum { EXTRAS = sizeof extras / sizeof extras[0] };
+
+static const char only_masked[] = "Only masked"; // A1111's word for --inpaint-area masked
+
+static int64_t *extra_of(settings *s, const struct extra *e)
+{
+    return (int64_t *)((char *)s + e->field);
+}
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
@@ -64,19 +92,54 @@ static void put_sampler(FILE *out, const settings *s)
         put_text(out, "Sampler id", s->sampler);
 }
 
+/* The last part of a path, if there is one. */
+static void put_file(FILE *out, const char *key, const char *path)
+{
+    char *name = path ? model_name(path) : NULL;
+    if (name)
+        put_text(out, key, name);
+    free(name);
+}
+
+static void put_files(FILE *out, const char *key, const word_list *list)
+{
+    for (int i = 0; i < list->count; i++) {
+        const char *slash = strrchr(list->words[i], '/'); // a scale may be behind the name
+        put_text(out, key, slash ? slash + 1 : list->words[i]);
+    }
+}
+
 static void put_model(FILE *out, const settings *s, const char *model)
 {
-    char *vae = s->vae ? model_name(s->vae) : NULL;
     put_text(out, "Model", model);
-    if (vae)
-        put_text(out, "VAE", vae);
-    free(vae);
-    if (s->prediction)
-        put_text(out, "Prediction", settings_word("prediction", s->prediction));
-    if (s->compute)
-        put_text(out, "Compute", settings_word("compute", s->compute));
-    if (s->ema)
-        put_text(out, "EMA", "1");
+    put_file(out, "Config", s->config);
+    put_file(out, "VAE", s->vae);
+    put_file(out, "TAESD", s->taesd);
+    put_files(out, "LoRA", &s->loras);
+    put_files(out, "Embedding", &s->embeddings);
+    put_files(out, "ControlNet", &s->controls);
+}
+
+static void put_extras(FILE *out, settings s)
+{
+    for (int i = 0; i < EXTRAS; i++) {
+        const int64_t value = *extra_of(&s, &extras[i]);
+        if (value)
+            put_text(out, extras[i].key,
+                     extras[i].option ? settings_word(extras[i].option, value) : "1");
+    }
+}
+
+static void put_start(FILE *out, const settings *s)
+{
+    if (s->init_img)
+        put_real(out, "Denoising strength", inputs_strength(s));
+    if (s->mask)
+        put_real(out, "Mask blur", s->mask_blur);
+    if (s->inpaint_area)
+        fprintf(out, ", Inpaint area: %s, Masked area padding: %lld", only_masked,
+                (long long)s->mask_padding);
+    put_file(out, "Depth map", s->depth_map);
 }
 
 char *parameters_write(const settings *s, int64_t seed, int width, int height, const char *model)
@@ -94,18 +157,14 @@ char *parameters_write(const settings *s, int64_t seed, int width, int height, c
     put_real(out, "CFG scale", s->cfg_scale);
     fprintf(out, ", Seed: %lld, Size: %dx%d", (long long)seed, width, height);
     put_model(out, s, model);
-    if (s->init_img)
-        put_real(out, "Denoising strength", inputs_strength(s));
-    if (s->mask)
-        put_real(out, "Mask blur", s->mask_blur);
+    put_start(out, s);
+    put_extras(out, *s);
     if (s->clip_skip)
         fprintf(out, ", Clip skip: %lld", (long long)s->clip_skip);
     if (s->eta >= 0)
         put_real(out, "Eta", s->eta);
     if (s->cfg_rescale != 0)
         put_real(out, "CFG rescale", s->cfg_rescale);
-    if (s->spacing)
-        put_text(out, "Spacing", settings_word("spacing", s->spacing));
     fprintf(out, ", RNG: %s, Version: libstablediff %s", s->rng ? "NV" : "CPU",
             sdiff_version_string());
     if (fclose(out) == 0)
@@ -118,6 +177,7 @@ char *parameters_write(const settings *s, int64_t seed, int width, int height, c
 
 typedef struct reader {
     settings *s;
+    const settings *given; // on the command line
     const char *sampler, *sampler_id, *schedule; // as the text says them
     const char *model;
     char *ignored;
@@ -187,15 +247,21 @@ static int take_size(settings *s, const char *key, char *value)
     return code ? code : take_whole(key, cross + 1, 1, INT32_MAX, &s->height);
 }
 
-static int take_word(const char *option, const char *key, const char *value, int64_t *out)
+/* A1111 writes "No norm" for no_norm. */
+static int take_extra(settings *s, const struct extra *e, char *value)
 {
-    return settings_find_word(option, value, out) ? 0 : number_expected(key, value);
+    if (!e->option)
+        return take_whole(e->key, value, 0, 1, extra_of(s, e));
+    for (char *at = value; *at; at++)
+        *at = *at == ' ' ? '_' : (char)tolower((unsigned char)*at);
+    return settings_find_word(e->option, value, extra_of(s, e)) ? 0
+                                                                : number_expected(e->key, value);
 }
 
 /* Those that change nothing, or are said twice. */
 static int is_harmless(const char *key)
 {
-    static const char *const keys[] = {"Model hash", "Version", "VAE", "VAE hash", "Size-1",
+    static const char *const keys[] = {"Model hash", "Version", "VAE hash", "Size-1",
                                        "Size-2", "Batch size", "Batch pos"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (strcmp(keys[i], key) == 0)
@@ -203,16 +269,28 @@ static int is_harmless(const char *key)
     return 0;
 }
 
-static void ignore(reader *r, const char *key)
+static void ignore(reader *r, const char *key, const char *value)
 {
     const size_t used = strlen(r->ignored);
-    if (!is_harmless(key) && used + strlen(key) + 3 < r->ignored_size)
-        snprintf(r->ignored + used, r->ignored_size - used, "%s%s", used ? ", " : "", key);
+    if (!is_harmless(key) && used + strlen(key) + 50 < r->ignored_size)
+        snprintf(r->ignored + used, r->ignored_size - used, "%s%s (%.40s)", used ? ", " : "", key,
+                 value);
 }
 
 static int is(const char *key, const char *name)
 {
     return strcmp(key, name) == 0;
+}
+
+/* Files that are named as options, if at all. */
+static int is_given(const settings *given, const char *key)
+{
+    return (is(key, "Config") && given->config) || (is(key, "VAE") && given->vae) ||
+           (is(key, "TAESD") && given->taesd) ||
+           (is(key, "LoRA") && given->loras.count) ||
+           (is(key, "Embedding") && given->embeddings.count) ||
+           (is(key, "ControlNet") && given->controls.count) ||
+           (is(key, "Depth map") && given->depth_map);
 }
 
 static int take(reader *r, const char *key, char *value)
@@ -236,12 +314,11 @@ static int take(reader *r, const char *key, char *value)
         return take_real(key, value, &s->mask_blur);
     if (is(key, "CFG rescale"))
         return take_real(key, value, &s->cfg_rescale);
-    if (is(key, "Spacing") || is(key, "Prediction") || is(key, "Compute"))
-        return is(key, "Spacing") ? take_word("spacing", key, value, &s->spacing)
-               : is(key, "Compute") ? take_word("compute", key, value, &s->compute)
-                                    : take_word("prediction", key, value, &s->prediction);
-    if (is(key, "EMA"))
-        return take_whole(key, value, 0, 1, &s->ema);
+    if (is(key, "Masked area padding"))
+        return take_whole(key, value, 0, INT32_MAX, &s->mask_padding);
+    for (int i = 0; i < EXTRAS; i++)
+        if (is(key, extras[i].key))
+            return take_extra(s, &extras[i], value);
     if (is(key, "Sampler"))
         r->sampler = value;
     else if (is(key, "Sampler id"))
@@ -250,10 +327,12 @@ static int take(reader *r, const char *key, char *value)
         r->schedule = value;
     else if (is(key, "Model"))
         r->model = value;
+    else if (is(key, "Inpaint area"))
+        s->inpaint_area = r->given->mask && is(value, only_masked); // useless without
     else if (is(key, "RNG"))
         s->rng = !is(value, "CPU") && !is(value, "cpu");
-    else
-        ignore(r, key);
+    else if (!is_given(r->given, key))
+        ignore(r, key, value);
     r->foreign_rng &= !is(key, "RNG");
     return 0;
 }
@@ -300,7 +379,8 @@ static void take_prompts(settings *s, char *text)
         line += *line == '\n';
         if (strncmp(line, mark, sizeof mark - 1) != 0)
             continue;
-        s->negative = line + sizeof mark - 1 + strspn(line + sizeof mark - 1, " ");
+        for (s->negative = line + sizeof mark - 1; *s->negative == ' ';)
+            s->negative++;
         if (line > text)
             line--;
         *line = '\0';
@@ -308,10 +388,10 @@ static void take_prompts(settings *s, char *text)
     }
 }
 
-int parameters_read(settings *s, char *text, char *ignored, size_t ignored_size,
-                    const char **model)
+int parameters_read(settings *s, const settings *given, char *text, char *ignored,
+                    size_t ignored_size, const char **model)
 {
-    reader r = {.s = s, .ignored = ignored, .ignored_size = ignored_size, .foreign_rng = 1};
+    reader r = {.s = s, .given = given, .ignored = ignored, .ignored_size = ignored_size, .foreign_rng = 1};
     static char empty[1];
     size_t length = strlen(text);
     ignored[0] = '\0';

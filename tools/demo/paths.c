@@ -103,7 +103,11 @@ int check_output(const char *path)
         return fail(SDIFF_ERROR_IO, "%s: is a folder, the name of a picture was needed", path);
     if (!is_folder(folder))
         return fail(SDIFF_ERROR_IO, "%s: the folder does not exist", path);
-    if (access(folder, W_OK) != 0 && access(path, W_OK) != 0)
-        return fail(SDIFF_ERROR_IO, "%s: cannot be created: %s", path, strerror(errno));
+    if (access(folder, W_OK) == 0)
+        return 0;
+    const int reason = errno; // of the folder: that the picture is not there yet is no reason
+    if (access(path, W_OK) != 0)
+        return fail(SDIFF_ERROR_IO, "%s: cannot be created: %s", path,
+                    strerror(errno == ENOENT ? reason : errno));
     return 0;
 }

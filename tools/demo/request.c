@@ -73,8 +73,9 @@ static int recall(demo *d, settings *s)
     d->recalled_text = strdup(text);
     if (!d->recalled_text)
         return complain("sd-demo", SDIFF_ERROR_NO_MEMORY, NULL);
+    const settings given = *s;
     settings_init(s);
-    code = parameters_read(s, d->recalled_text, ignored, sizeof ignored, &d->made_with);
+    code = parameters_read(s, &given, d->recalled_text, ignored, sizeof ignored, &d->made_with);
     if (!code && *ignored && !s->quiet)
         fprintf(stderr, "sd-demo: warning: not used of the picture's settings: %s\n", ignored);
     return code;
@@ -245,10 +246,9 @@ static void fill_request(const demo *d, int64_t seed, sdiff_generate_params *req
 
 static int save(demo *d, sdiff_image *picture, int64_t seed, const char *path)
 {
-    char *model = model_name(d->settings.model);
-    char *text = model ? parameters_write(&d->settings, seed, sdiff_image_width(picture),
-                                          sdiff_image_height(picture), model)
-                       : NULL;
+    const settings *s = &d->settings;
+    char *model = model_name(s->model);
+    char *text = model ? parameters_write(s, seed, (int)s->width, (int)s->height, model) : NULL;
     const char *const texts[] = {"parameters", text, NULL};
     const sdiff_status status = text
                                     ? sdiff_image_save_png(d->context, picture, path, texts)

@@ -10,6 +10,7 @@
 
 int probe_info(probe *p)
 {
+    p->model_params.describe_only = p->adapter_count == 0; // LoRAs are merged into weights
     const int code = probe_open_model(p);
     if (code)
         return code;
@@ -19,9 +20,10 @@ int probe_info(probe *p)
 
 int probe_randn(probe *p)
 {
-    long long seed = 0, count = 0;
+    long long count = 0;
+    int64_t seed = 0;
     const char *rng = probe_key(p, "rng", "torch");
-    if (!probe_int(p, "seed", INT64_MIN, INT64_MAX, &seed) ||
+    if (!probe_seed(p, &seed) ||
         !probe_int(p, "n", 1, 1 << 28, &count))
         return EXIT_USAGE;
     if (!count)

@@ -17,8 +17,9 @@ typedef struct run {
     size_t count;     // numbers of one picture's latents
     float *noise;     // [b, c, h, w], NULL: drawn
     float *image, *mask, *depth;
-    float *steps; // [steps, b, c, h, w], allocated when the number of steps is known
+    float *steps; // [step_count, b, c, h, w], grows: adaptive samplers find their number on the way
     int32_t step_count;
+    int32_t *ended; // [b]: steps of each picture, which may differ
     int32_t drawing; // the picture that draws, from 0
     char missing[96];
 } run;
@@ -34,12 +35,15 @@ static int keep_step(void *user, const sdiff_step *step)
 {
     run *r = user;
     const size_t all = r->count * (size_t)r->shape[0];
-    if (!r->steps) {
-        r->step_count = step->steps;
-        r->steps = calloc((size_t)step->steps * all, sizeof *r->steps);
+    if (step->step >= r->step_count) {
+        const int32_t count = step->steps > step->step ? step->steps : step->step + 1;
+        float *steps = realloc(r->steps, (size_t)count * all * sizeof *steps);
+        if (!steps)
+            return 1;
+        r->steps = steps;
+        r->step_count = count;
     }
-    if (!r->steps)
-        return 1;
+    r->ended[step->image] = step->step + 1;
     memcpy(r->steps + (size_t)step->step * all + (size_t)step->image * r->count, step->latents,
            r->count * sizeof(float));
     return 0;
@@ -112,13 +116,13 @@ static int read_keys(run *r)
 {
     const probe *p = r->p;
     sdiff_generate_params *g = &r->request;
-    long long steps = g->steps, skip = 0, seed = 0, label = 0;
+    long long steps = g->steps, skip = 0, label = 0;
     g->emphasis = SDIFF_EMPHASIS_NONE;
     g->start_from_image = strcmp(p->component, "inpaint") != 0;
     g->keep_unmasked = 0;
     if (!probe_int(p, "steps", INT32_MIN, INT32_MAX, &steps) ||
         !probe_int(p, "clip_skip", INT32_MIN, INT32_MAX, &skip) ||
-        !probe_int(p, "seed", INT64_MIN, INT64_MAX, &seed) ||
+        !probe_seed(p, &g->seed) ||
         !probe_int(p, "class", INT32_MIN, INT32_MAX, &label) ||
         !probe_real(p, "cfg", &g->cfg_scale) || !probe_real(p, "eta", &g->eta) ||
         !probe_real(p, "rescale", &g->cfg_rescale) || !probe_real(p, "strength", &g->strength) ||
@@ -130,7 +134,6 @@ static int read_keys(run *r)
     g->schedule = probe_key(p, "schedule", NULL);
     g->steps = (int32_t)steps;
     g->clip_skip = (int32_t)skip;
-    g->seed = seed;
     g->class_label = (int32_t)label;
     return 0;
 }
@@ -264,6 +267,9 @@ static int read_noise(run *r)
         return code;
     r->count = (size_t)(r->shape[1] * r->shape[2] * r->shape[3]);
     r->request.batch_count = (int32_t)r->shape[0];
+    r->ended = calloc((size_t)r->shape[0], sizeof *r->ended);
+    if (!r->ended)
+        return complain("sd-probe", SDIFF_ERROR_NO_MEMORY, NULL);
     if (!r->image) {
         r->request.height = (int32_t)(r->shape[2] * scale);
         r->request.width = (int32_t)(r->shape[3] * scale);
@@ -289,6 +295,17 @@ static int put(run *r, const char *name, const int64_t *shape, const float *data
     return status == SDIFF_OK ? 0 : complain("sd-probe", status, sdiff_tensors_error(r->p->out));
 }
 
+/* Pictures that took fewer steps stay as they were. */
+static void repeat_ended(run *r, int32_t step)
+{
+    const size_t all = r->count * (size_t)r->shape[0];
+    float *now = r->steps + (size_t)step * all;
+    for (int64_t i = 0; i < r->shape[0]; i++)
+        if (step > 0 && step >= r->ended[i])
+            memcpy(now + (size_t)i * r->count, now - all + (size_t)i * r->count,
+                   r->count * sizeof *now);
+}
+
 static int put_results(run *r)
 {
     const size_t pixels = 3 * (size_t)r->request.width * (size_t)r->request.height;
@@ -302,6 +319,7 @@ static int put_results(run *r)
                               r->request.no_decode ? NULL : images + i * pixels);
     for (int32_t i = 0; i < r->step_count && !code; i++) {
         char name[32];
+        repeat_ended(r, i);
         snprintf(name, sizeof name, "latents.%d", i);
         code = put(r, name, r->shape, r->steps + (size_t)i * b * r->count);
     }
@@ -350,5 +368,6 @@ int probe_generate(probe *p)
     free(r.mask);
     free(r.depth);
     free(r.steps);
+    free(r.ended);
     return code;
 }

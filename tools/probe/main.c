@@ -5,6 +5,7 @@
  */
 #include "probe.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,6 +95,23 @@ int probe_int(const probe *p, const char *key, long long low, long long high, lo
 {
     const char *text = probe_key(p, key, NULL);
     return !text || parse_int(text, low, high, value) || bad_key(key, text);
+}
+
+int probe_seed(const probe *p, int64_t *seed)
+{
+    const char *text = probe_key(p, "seed", NULL);
+    long long number = *seed;
+    char *end = NULL;
+    errno = 0;
+    const unsigned long long large = text && *text != '-' ? strtoull(text, &end, 10) : 0;
+    if (large > INT64_MAX && !*end && !errno) {
+        *seed = (int64_t)large;
+        return 1;
+    }
+    if (!probe_int(p, "seed", INT64_MIN, INT64_MAX, &number))
+        return 0;
+    *seed = number;
+    return 1;
 }
 
 int probe_real(const probe *p, const char *key, double *value)
@@ -253,31 +271,50 @@ int probe_open_model(probe *p)
     return probe_adapt(p);
 }
 
+#define GENERATE_KEYS                                                                            \
+    " prompt negative steps cfg sampler schedule eta spacing rescale clip_skip seed final emphasis " \
+    "class decode guess "
+
 static const struct {
     const char *name;
     int (*run)(probe *p);
     int has_input, has_output; // of tensors
+    const char *keys;          // " key key "
 } components[] = {
-    {"info", probe_info, 0, 0},
-    {"tokenize", probe_tokenize, 0, 0},
-    {"prompt", probe_tokenize, 0, 0},
-    {"convert", probe_convert, 0, 0},
-    {"randn", probe_randn, 0, 1},
-    {"sampler", probe_sampler, 1, 1},
-    {"text", probe_component, 1, 1},
-    {"unet", probe_component, 1, 1},
-    {"vae-encode", probe_component, 1, 1},
-    {"vae-decode", probe_component, 1, 1},
-    {"controlnet", probe_controlnet, 1, 1},
-    {"depth", probe_component, 1, 1},
-    {"txt2img", probe_generate, 0, 1},
-    {"img2img", probe_generate, 1, 1},
-    {"inpaint", probe_generate, 1, 1},
-    {"depth2img", probe_generate, 1, 1},
+    {"info", probe_info, 0, 0, ""},
+    {"tokenize", probe_tokenize, 0, 0, " prompt prompts padded variant "},
+    {"prompt", probe_tokenize, 0, 0, " prompt prompts steps backtrack variant "},
+    {"convert", probe_convert, 0, 0, " format dtype schedule "},
+    {"randn", probe_randn, 0, 1, " seed n rng "},
+    {"sampler", probe_sampler, 1, 1,
+     " sampler schedule steps steps_offset prediction spacing eta strength "},
+    {"text", probe_component, 1, 1, " clip_skip "},
+    {"unet", probe_component, 1, 1, ""},
+    {"vae-encode", probe_component, 1, 1, ""},
+    {"vae-decode", probe_component, 1, 1, ""},
+    {"controlnet", probe_controlnet, 1, 1, ""},
+    {"depth", probe_component, 1, 1, ""},
+    {"txt2img", probe_generate, 0, 1, GENERATE_KEYS},
+    {"img2img", probe_generate, 1, 1, GENERATE_KEYS "strength encode from_image "},
+    {"inpaint", probe_generate, 1, 1, GENERATE_KEYS "strength encode from_image keep "},
+    {"depth2img", probe_generate, 1, 1, GENERATE_KEYS "strength encode from_image "},
 };
+
+/* A misspelt key would silently leave a default. */
+static void warn_of_keys(const probe *p, const char *known)
+{
+    for (int i = 0; i < p->key_count; i++) {
+        char key[64];
+        snprintf(key, sizeof key, " %.60s ", p->keys[2 * i]);
+        if (!strstr(known, key))
+            fprintf(stderr, "sd-probe: warning: %s has no key '%.60s'\n", p->component,
+                    p->keys[2 * i]);
+    }
+}
 
 static int run_on_files(probe *p, int index)
 {
+    warn_of_keys(p, components[index].keys);
     if (components[index].has_input && !p->in_path)
         return probe_fail("this component needs input tensors (--in FILE)");
     if (components[index].has_output && !p->out_path)

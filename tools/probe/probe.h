@@ -40,6 +40,7 @@ const char *probe_key(const probe *p, const char *key, const char *otherwise);
 /* 0 after a complaint where the value is no such number. */
 int probe_int(const probe *p, const char *key, long long low, long long high, long long *value);
 int probe_real(const probe *p, const char *key, double *value);
+int probe_seed(const probe *p, int64_t *seed); // the bits of -2^63 to 2^64 - 1, as PyTorch takes
 
 /* Each returns an exit code; failures were complained about. */
 int probe_fail(const char *sentence); // wrong usage

@@ -102,15 +102,17 @@ static int tokenize_file(const tokenize *t, const char *path)
 static int open_tokenizer(probe *p, tokenize *t)
 {
     const char *path = p->vocab ? p->vocab : p->model_path;
-    if (path && !t->padded &&
-        sdiff_tokenizer_open(p->context, path, &t->tokenizer) == SDIFF_OK)
+    sdiff_status status = SDIFF_ERROR_IO;
+    if (path && !t->padded)
+        status = sdiff_tokenizer_open(p->context, path, &t->tokenizer);
+    if (status == SDIFF_OK)
         return 0;
     if (p->vocab && !p->model_path && !t->padded)
-        return complain("sd-probe", SDIFF_ERROR_IO, sdiff_context_error(p->context));
+        return complain("sd-probe", status, sdiff_context_error(p->context));
     const int code = probe_open_model(p);
     if (code)
         return code;
-    const sdiff_status status = sdiff_tokenizer_of_model(p->model, &t->tokenizer);
+    status = sdiff_tokenizer_of_model(p->model, &t->tokenizer);
     return status == SDIFF_OK ? 0 : complain("sd-probe", status, sdiff_model_error(p->model));
 }
 
