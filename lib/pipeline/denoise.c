@@ -178,7 +178,7 @@ sdiff_status sdi_denoiser_sampler(sdi_denoiser *d, sdi_noise *noise, sdi_sampler
     params.strength = d->strength;
     params.eta = r->eta;
     params.final_sigma_min =
-        r->final_sigma_min ? r->final_sigma_min == 1 : d->schedule->final_sigma_min;
+        r->final_sigma_min ? r->final_sigma_min : d->schedule->final_sigma_min;
     params.count = (size_t)sdi_denoiser_count(d);
     params.noise = draw_for_sampler;
     params.noise_user = noise;
