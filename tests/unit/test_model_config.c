@@ -5,6 +5,7 @@
 #include "unit/test_model_support.h"
 
 #include "model/config.h"
+#include "model/save_file.h"
 
 typedef sdiff_status (*reader_fn)(const sdi_env *env, const char *path);
 
@@ -307,6 +308,13 @@ static void test_scheduler_says_where_solvers_end(void **state)
                  cases[k].members);
         test_ok(&env, apply(&env, json, &c));
         assert_int_equal(c.schedule.final_sigma_min, cases[k].final);
+        json_t *saved = sdi_save_scheduler_config(&c);
+        char *text = json_dumps(saved, 0);
+        assert_non_null(text);
+        test_ok(&env, apply(&env, text, &c)); // a saved model ends where its original does
+        assert_int_equal(c.schedule.final_sigma_min, cases[k].final);
+        free(text);
+        json_decref(saved);
         test_env_free(&env);
     }
 }
