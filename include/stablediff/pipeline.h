@@ -157,7 +157,9 @@ typedef struct sdiff_generate_params {
                                       latent scale, 8 latents or more (the result differs a little
                                       from the whole picture's); 0 (default): only where the memory
                                       limit asks for it */
-    int32_t reserved;            /**< 0 */
+    int32_t brownian;            /**< 1: k-diffusion's SDE samplers take their noise from a Brownian path
+                                      of the picture's seed instead of from the generator, as A1111
+                                      and ComfyUI do; 0 (default): drawn */
 } sdiff_generate_params;
 
 /** Writes the defaults; see sdiff_context_params_init(). @since 1.0 */
