@@ -146,9 +146,10 @@ typedef struct sdiff_generate_params {
     int32_t emphasis;            /**< sdiff_emphasis, default ORIGINAL: weights "(a:1.2)", "[b]",
                                       "BREAK", schedules "[a:b:0.5]", "[a|b]", "AND", any length */
     int32_t class_label;         /**< class-conditional models: the class, default 0 */
-    int32_t final_sigma_min;     /**< where DPM-Solver samplers end: 1: at the lowest noise level of
-                                      training, as in diffusers before 0.26; 2: without noise; 0
-                                      (default): as the model's configuration says, else 2 */
+    int32_t final_sigma_min;     /**< where DPM-Solver and UniPC samplers end: 1: at the lowest noise
+                                      level of training, as in diffusers before 0.26; 2: without
+                                      noise; 0 (default): as the model's configuration says, else
+                                      2, but for UniPC 1 (docs/samplers.md) */
     int32_t depth_width;         /**< of `depth`; 0 (default): width */
     int32_t depth_height;        /**< of `depth`; 0 (default): height */
     int32_t encode_mode;         /**< sdiff_encode, default SAMPLE */
@@ -161,7 +162,9 @@ typedef struct sdiff_generate_params {
                                       multiple of the latent scale, 8 latents or more (the result
                                       differs a little from the whole picture's); 0 (default): only
                                       where the memory limit asks for it */
-    int32_t reserved;            /**< 0 */
+    int32_t brownian;            /**< 1: k-diffusion's SDE samplers take their noise from a Brownian
+                                      path of the picture's seed instead of from the generator, as
+                                      A1111 and ComfyUI do; 0 (default): drawn */
 } sdiff_generate_params;
 
 /** Writes the defaults; see sdiff_context_params_init(). @since 1.0 */

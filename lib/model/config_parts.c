@@ -201,16 +201,44 @@ static sdiff_status read_flags(const sdi_env *env, const char *name, const json_
     return SDIFF_OK;
 }
 
-/* Where DPM-Solver ends. Configurations of diffusers 0.24 and 0.25 do not say it: its solver ended
- * at the lowest training level then, and at zero since 0.26. */
+/* Where DPM-Solver and UniPC end. Without the member (new in diffusers 0.26) it was the release
+ * that decided: the lowest training level before 0.26, zero since. Folders of the last two releases
+ * before are taken as they were meant; older ones as every release since 0.26 takes them. */
 static sdiff_status read_final_sigma(const sdi_env *env, const char *name, const json_t *json,
                                      sdi_schedule_config *s)
 {
-    static const sdi_word finals[] = {{"zero", 0}, {"sigma_min", 1}};
+    static const sdi_word finals[] = {{"zero", 2}, {"sigma_min", 1}};
     const char *version = "";
     SDI_TRY(sdi_json_get_string(env, name, json, "_diffusers_version", &version));
     s->final_sigma_min = strncmp(version, "0.24.", 5) == 0 || strncmp(version, "0.25.", 5) == 0;
     return sdi_config_word(env, name, json, "final_sigmas_type", finals, 2, &s->final_sigma_min);
+}
+
+/* What diffusers takes for members that a file of this class lacks. */
+static void set_class_defaults(const char *class, sdi_schedule_config *s)
+{
+    static const struct {
+        const char *class;
+        sdi_beta_schedule kind;
+    } stable_diffusion[] = {{"LCMScheduler", SDI_BETA_SCALED_LINEAR},
+                            {"TCDScheduler", SDI_BETA_SCALED_LINEAR},
+                            {"HeunDiscreteScheduler", SDI_BETA_LINEAR},
+                            {"KDPM2DiscreteScheduler", SDI_BETA_LINEAR},
+                            {"KDPM2AncestralDiscreteScheduler", SDI_BETA_LINEAR},
+                            {"DPMSolverSDEScheduler", SDI_BETA_LINEAR}};
+    s->steps_offset = 0;
+    s->set_alpha_to_one = strcmp(class, "PNDMScheduler") != 0;
+    s->clip_sample = strncmp(class, "DD", 2) == 0;
+    s->clip_sample_range = 1;
+    s->beta_start = 0.0001;
+    s->beta_end = 0.02;
+    s->beta_schedule = SDI_BETA_LINEAR;
+    for (size_t i = 0; i < SDI_COUNT(stable_diffusion); i++)
+        if (strcmp(class, stable_diffusion[i].class) == 0) {
+            s->beta_start = 0.00085;
+            s->beta_end = 0.012;
+            s->beta_schedule = stable_diffusion[i].kind;
+        }
 }
 
 sdiff_status sdi_config_scheduler(const sdi_env *env, const char *name, const json_t *json,
@@ -230,14 +258,7 @@ sdiff_status sdi_config_scheduler(const sdi_env *env, const char *name, const js
     SDI_TRY(sdi_json_get_string(env, name, json, "_class_name", &class));
     SDI_TRY(sdi_config_word(env, name, json, "_class_name", schedulers, SDI_COUNT(schedulers),
                             &spacing));
-    // what diffusers takes for members that a file lacks
-    s.steps_offset = 0;
-    s.set_alpha_to_one = strcmp(class, "PNDMScheduler") != 0;
-    s.clip_sample = strncmp(class, "DD", 2) == 0;
-    s.clip_sample_range = 1;
-    s.beta_start = 0.0001;
-    s.beta_end = 0.02;
-    s.beta_schedule = SDI_BETA_LINEAR;
+    set_class_defaults(class, &s);
     SDI_TRY(sdi_config_word(env, name, json, "timestep_spacing", spacings, 3, &spacing));
     SDI_TRY(sdi_config_word(env, name, json, "prediction_type", predictions, 3, &prediction));
     SDI_TRY(sdi_config_int(env, name, json, "num_train_timesteps", 1, 1 << 20,

@@ -180,6 +180,9 @@ static json_t *schedule_json(const sdi_model *m, int *ok)
     put(o, "set_alpha_to_one", json_boolean(s->set_alpha_to_one), ok);
     put(o, "rescale_betas_zero_snr", json_boolean(s->zero_terminal_snr), ok);
     put(o, "clip_sample", json_boolean(s->clip_sample), ok);
+    if (s->final_sigma_min)
+        put(o, "final_sigmas_type", json_string(s->final_sigma_min == 1 ? "sigma_min" : "zero"),
+            ok);
     return o;
 }
 

@@ -209,6 +209,9 @@ json_t *sdi_save_scheduler_config(const sdi_model_config *config)
         "timestep_spacing", spacings[s->spacing]);
     if (json && strcmp(class, "PNDMScheduler") == 0) // Stable Diffusion's use of it
         json_object_set_new(json, "skip_prk_steps", json_true());
+    if (json && s->final_sigma_min)
+        json_object_set_new(json, "final_sigmas_type",
+                            json_string(s->final_sigma_min == 1 ? "sigma_min" : "zero"));
     return json;
 }
 

@@ -21,7 +21,8 @@ void sdi_noise_init(sdi_noise *noise, const sdi_env *env, const sdiff_generate_p
     noise->env = env;
     noise->request = request;
     const sdi_rng kind = request->rng == SDIFF_RNG_PHILOX ? SDI_RNG_PHILOX : SDI_RNG_TORCH;
-    sdi_random_init(&noise->random, kind, (uint64_t)request->seed + (uint64_t)image);
+    noise->seed = (uint64_t)request->seed + (uint64_t)image;
+    sdi_random_init(&noise->random, kind, noise->seed);
 }
 
 static sdiff_status draw_at(sdi_noise *noise, int64_t index, float *out, size_t count)
@@ -178,10 +179,12 @@ sdiff_status sdi_denoiser_sampler(sdi_denoiser *d, sdi_noise *noise, sdi_sampler
     params.strength = d->strength;
     params.eta = r->eta;
     params.final_sigma_min =
-        r->final_sigma_min ? r->final_sigma_min == 1 : d->schedule->final_sigma_min;
+        r->final_sigma_min ? r->final_sigma_min : d->schedule->final_sigma_min;
     params.count = (size_t)sdi_denoiser_count(d);
     params.noise = draw_for_sampler;
     params.noise_user = noise;
+    params.path_seeds = r->brownian ? &noise->seed : NULL;
+    params.path_count = 1;
     noise->before = noise->drawn;
     return sdi_sampler_new(&d->session->env, &params, out);
 }

@@ -44,6 +44,7 @@ typedef struct sdi_denoiser {
 /* Draws of one picture: the host's or the generator's, in order. */
 typedef struct sdi_noise {
     sdi_random random;
+    uint64_t seed;      // of the picture
     const sdi_env *env; // tells that the host stopped
     const sdiff_generate_params *request;
     int64_t drawn;  // by now

@@ -15,7 +15,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { POOL = 8 };
+enum { POOL = 24 }; // BrownianTree's pool_size; the BrownianInterval beneath has another default
 
 /* ---- seeds ----------------------------------------------------------------------------------- */
 
@@ -123,7 +123,7 @@ static void descend(sdi_brownian *paths, uint64_t tree, node *n, int right, doub
     n->depth++;
 }
 
-/* out += factor * (value of the path at that level). */
+/* out += factor * (value of the path at that level, which is a float where it comes from). */
 static void add_value(sdi_brownian *paths, uint64_t tree, double level, double factor, float *out)
 {
     double *whole = paths->motion, *value = paths->motion + paths->count;
@@ -134,7 +134,7 @@ static void add_value(sdi_brownian *paths, uint64_t tree, double level, double f
         value[i] = 0;
     }
     node n = {round6(paths->low), round6(paths->high), 0, 0, 0};
-    level = round6(SDI_MIN(SDI_MAX(level, paths->low), paths->high));
+    level = round6(SDI_MIN(SDI_MAX((double)(float)level, paths->low), paths->high));
     while (level > n.start && level < n.end) {
         n.middle = round6(0.5 * (n.start + n.end));
         if (!(n.middle > n.start && n.middle < n.end))

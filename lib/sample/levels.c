@@ -120,6 +120,15 @@ static int32_t drop_repeated(double *sigmas, int32_t n)
     return kept;
 }
 
+/* diffusers' DPM-Solvers tell the network whole timesteps: rounded for karras, cut off for
+ * exponential. */
+static double told_timestep(sdi_family family, sdi_schedule_kind kind, double t)
+{
+    if (!is_dpm_family(family) || kind == SDI_SCHEDULE_TIME_UNIFORM)
+        return t;
+    return kind == SDI_SCHEDULE_EXPONENTIAL ? floor(t) : rint(t);
+}
+
 /* Levels first, then the timesteps that belong to them. */
 static void fill_from_sigmas(const sdi_sampler_params *params, const sdi_sigma_table *table,
                              sdi_family family, sdi_schedule_kind kind, sdi_levels *levels)
@@ -136,11 +145,9 @@ static void fill_from_sigmas(const sdi_sampler_params *params, const sdi_sigma_t
         sdi_sigmas_fill(table, kind, &range, n, levels->sigmas);
         levels->steps = drop_repeated(levels->sigmas, n);
     }
-    const int whole = is_dpm_family(family) && kind != SDI_SCHEDULE_TIME_UNIFORM;
-    for (int32_t i = 0; i < levels->steps; i++) {
-        const double t = sdi_sigma_to_timestep(table, levels->sigmas[i]);
-        levels->timesteps[i] = whole ? rint(t) : t;
-    }
+    for (int32_t i = 0; i < levels->steps; i++)
+        levels->timesteps[i] =
+            told_timestep(family, kind, sdi_sigma_to_timestep(table, levels->sigmas[i]));
 }
 
 /* The offset of leading spacing can push timesteps over the last one, where they coincide: DPM-Solver

@@ -54,7 +54,7 @@ sdi_level sdi_plan_churned(const sdi_plan *plan, int32_t step, double *before)
     *before = 0;
     if (!(p->s_churn > 0) || sigma < p->s_tmin || (p->s_tmax > 0 && sigma > p->s_tmax))
         return sdi_plan_level(plan, step);
-    const double gamma = SDI_MIN(p->s_churn / plan->levels->steps, sqrt(2) - 1);
+    const double gamma = SDI_MIN(p->s_churn / (plan->levels->steps - plan->first), sqrt(2) - 1);
     const double lifted = sigma * (1 + gamma);
     *before = plan->s_noise * sqrt(lifted * lifted - sigma * sigma);
     return sdi_plan_level_at(plan, lifted);
@@ -95,7 +95,7 @@ sdi_form sdi_plan_epsilon(const sdi_plan *plan, const sdi_level *level)
         break;
     case SDI_PREDICT_SAMPLE:
         form.c[SDI_OP_X] = input / level->spread;
-        form.c[SDI_OP_X0] = -1 / level->sigma;
+        form.c[SDI_OP_OUT] = -1 / level->sigma;
         break;
     default: form.c[SDI_OP_OUT] = 1; break;
     }

@@ -85,8 +85,7 @@ sdi_level sdi_plan_level_at(const sdi_plan *plan, double sigma);
 sdi_level sdi_plan_churned(const sdi_plan *plan, int32_t step, double *before);
 sdi_level sdi_level_of_signal(double timestep, double signal);
 
-/* Predicted noise in terms of x and out (and of x0, which may be clipped, for sample prediction).
- */
+/* Predicted noise in terms of x and out: never of x0, which may be clipped. */
 sdi_form sdi_plan_epsilon(const sdi_plan *plan, const sdi_level *level);
 /* (x - x0) / sigma: the slope dx/dsigma of states x0 + sigma * noise, also from a clipped x0. */
 sdi_form sdi_slope(double sigma);

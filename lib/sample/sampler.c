@@ -168,6 +168,17 @@ static sdiff_status plan_rows(const sdi_env *env, const sdi_sampler_entry *entry
     return SDIFF_OK;
 }
 
+/* diffusers' final_sigmas_type. DEIS and the DPM-Solver that predicts noise have no way to 0. */
+static sdi_final final_of(const sdi_sampler_params *params, const sdi_sampler_entry *entry)
+{
+    const int is_dpm = entry->family == SDI_FAMILY_DPM || entry->family == SDI_FAMILY_DPM_SINGLE;
+    if (is_dpm && params->final_sigma_min == 1)
+        return SDI_FINAL_SIGMA_MIN;
+    if (entry->plan == sdi_plan_unipc && params->final_sigma_min == 2)
+        return SDI_FINAL_ZERO;
+    return entry->final;
+}
+
 static sdiff_status build(const sdi_env *env, const sdi_sampler_params *params, sdi_sampler *s)
 {
     const sdi_sampler_entry *entry = sdi_sampler_find(params->name);
@@ -177,10 +188,9 @@ static sdiff_status build(const sdi_env *env, const sdi_sampler_params *params, 
     SDI_TRY(check_params(env, params));
     s->params = *params;
     s->count = params->count;
-    const int is_dpm = entry->family == SDI_FAMILY_DPM || entry->family == SDI_FAMILY_DPM_SINGLE;
-    const sdi_final final = params->final_sigma_min && is_dpm ? SDI_FINAL_SIGMA_MIN : entry->final;
     SDI_TRY(sdi_sigma_table_new(env, &params->config, &s->table));
-    SDI_TRY(sdi_levels_new(env, params, &s->table, entry->family, final, &s->levels));
+    SDI_TRY(
+        sdi_levels_new(env, params, &s->table, entry->family, final_of(params, entry), &s->levels));
     SDI_TRY(plan_rows(env, entry, s));
     SDI_TRY(make_paths(env, params, s));
     s->params.name = s->params.schedule = NULL; // the host's, as are the sigmas

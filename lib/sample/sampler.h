@@ -34,9 +34,10 @@ typedef struct sdi_sampler_params {
     void *noise_user;
     double rho;     // of the karras (0: 7) and polyexponential (0: 1) schedules
     double s_churn; // k_euler, k_heun, k_dpm2: noise before steps (Karras et al. 2022); 0: none
-    double s_tmin, s_tmax;      // noise levels where s_churn applies; s_tmax 0: no upper end
-    double s_noise;             // factor of all noise that k-diffusion samplers add; 0: 1
-    int32_t final_sigma_min;    // DPM-Solver: end at the lowest training level instead of at 0
+    double s_tmin, s_tmax;   // noise levels where s_churn applies; s_tmax 0: no upper end
+    double s_noise;          // factor of all noise that k-diffusion samplers add; 0: 1
+    int32_t final_sigma_min; // where DPM-Solver and UniPC end: 0: the sampler's own way, 1: at the
+                             // lowest training level, 2: at 0 (where the solver can)
     const uint64_t *path_seeds; // SDE samplers but diffusers' dpmpp_2m_sde take noise from one
     int32_t path_count;         // Brownian path an image (`count` / path_count numbers each), as
                                 // k-diffusion does, instead of from `noise`; NULL: from `noise`

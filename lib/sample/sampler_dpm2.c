@@ -8,10 +8,12 @@
 
 #include <math.h>
 
-/* diffusers rounds the timesteps of levels that did not come from timesteps. */
+/* diffusers rounds the timesteps of levels that did not come from timesteps, but for exponential.
+ */
 static sdi_level rounded(const sdi_plan *plan, sdi_level level)
 {
-    if (plan->diffusers && sdi_schedule_find(plan->params->schedule) != SDI_SCHEDULE_DEFAULT)
+    const sdi_schedule_kind kind = sdi_schedule_find(plan->params->schedule);
+    if (plan->diffusers && kind != SDI_SCHEDULE_DEFAULT && kind != SDI_SCHEDULE_EXPONENTIAL)
         level.timestep = rint(level.timestep);
     return level;
 }

@@ -39,7 +39,7 @@ typedef struct sdi_schedule_config {
     int32_t zero_terminal_snr; // rescale_betas_zero_snr
     int32_t clip_sample;       // DDPM/DDIM of pixel-space models: clamp predicted x0
     double clip_sample_range;  // 1.0
-    int32_t final_sigma_min;   // DPM-Solver ends at the lowest training level instead of at 0
+    int32_t final_sigma_min;   // as in sdi_sampler_params
 } sdi_schedule_config;
 
 /* Stable Diffusion's published values, leading spacing, epsilon. */

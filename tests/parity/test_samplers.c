@@ -182,7 +182,7 @@ static void check_case(const sdi_env *env, const golden *g, const char *key, con
                                  .noise = stored_noise};
     sdi_schedule_config_init(&params.config);
     params.config.set_alpha_to_one = v->flags & ALPHA_TO_ONE;
-    params.final_sigma_min = v->flags & FINAL_SIGMA_MIN;
+    params.final_sigma_min = (v->flags & FINAL_SIGMA_MIN) != 0;
     parse_key(key + strlen(v->prefix), &params);
     noise_source source = {0};
     source.noise = golden_find(g, key, "noise", &source.rows);

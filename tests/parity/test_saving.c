@@ -131,6 +131,7 @@ static void same_schedule(const sdi_schedule_config *a, const sdi_schedule_confi
     assert_int_equal(a->prediction, b->prediction);
     assert_int_equal(a->spacing, b->spacing);
     assert_int_equal(a->steps_offset, b->steps_offset);
+    assert_int_equal(a->final_sigma_min, b->final_sigma_min);
     assert_int_equal(a->set_alpha_to_one, b->set_alpha_to_one);
     assert_int_equal(a->zero_terminal_snr, b->zero_terminal_snr);
     assert_int_equal(a->clip_sample, b->clip_sample);

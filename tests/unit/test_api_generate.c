@@ -249,6 +249,32 @@ static void test_generators_differ(void **state)
     api_close(a);
 }
 
+static void test_brownian_path_is_that_of_the_pictures_seed(void **state)
+{
+    api *a = api_open();
+    api_result drawn, path, batch, other;
+    sdiff_generate_params request = api_request("a red apple");
+    request.sampler = "k_dpmpp_2m_sde";
+    request.steps = 4;
+    api_make(a->pipeline, &request, &drawn);
+    request.brownian = 1;
+    request.batch_count = 2;
+    api_ok(a->pipeline, sdiff_pipeline_generate(a->pipeline, &request));
+    api_take(a->pipeline, 1, &batch);
+    request.batch_count = 1;
+    api_make(a->pipeline, &request, &path);
+    api_assert_differ(&drawn, &path);
+    request.seed++;
+    api_make(a->pipeline, &request, &other);
+    api_assert_same(&batch, &other);
+    request.sampler = "euler_a"; // has none
+    api_make(a->pipeline, &request, &path);
+    request.brownian = 0;
+    api_make(a->pipeline, &request, &other);
+    api_assert_same(&path, &other);
+    api_close(a);
+}
+
 /* ---- results --------------------------------------------------------------------------------- */
 
 static void test_image_holds_the_rounded_result(void **state)
@@ -338,6 +364,7 @@ int main(void)
         cmocka_unit_test(test_given_latents_are_the_seeds_own),
         cmocka_unit_test(test_noise_callback_replaces_the_draws),
         cmocka_unit_test(test_generators_differ),
+        cmocka_unit_test(test_brownian_path_is_that_of_the_pictures_seed),
         cmocka_unit_test(test_image_holds_the_rounded_result),
         cmocka_unit_test(test_no_decode_stops_at_the_latents),
         cmocka_unit_test(test_defaults_are_used_for_null),

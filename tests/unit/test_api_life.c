@@ -194,7 +194,7 @@ static void test_impossible_requests_are_refused(void **state)
     list[count++].rng = 2;
     list[count++].spacing = -1;
     list[count++].final_sigma_min = 3;
-    list[count++].reserved = 1;
+    list[count++].brownian = 2;
     for (int i = 0; i < count; i++) {
         const sdiff_status status = sdiff_pipeline_generate(a->pipeline, &list[i]);
         if (status != SDIFF_ERROR_INVALID_ARGUMENT)

@@ -5,6 +5,7 @@
 #include "unit/test_model_support.h"
 
 #include "model/config.h"
+#include "model/save_file.h"
 
 typedef sdiff_status (*reader_fn)(const sdi_env *env, const char *path);
 
@@ -275,7 +276,47 @@ static void test_scheduler_defaults_are_those_of_its_class(void **state)
     assert_int_equal(c.schedule.set_alpha_to_one, 1);
     assert_int_equal(c.schedule.clip_sample, 1);
     assert_true(c.schedule.beta_end == 0.02);
+    test_ok(&env, apply(&env, "{\"_class_name\": \"LCMScheduler\"}", &c));
+    assert_true(c.schedule.beta_end == 0.012);
+    assert_int_equal(c.schedule.beta_schedule, SDI_BETA_SCALED_LINEAR);
+    test_ok(&env, apply(&env, "{\"_class_name\": \"HeunDiscreteScheduler\"}", &c));
+    assert_true(c.schedule.beta_start == 0.00085);
+    assert_int_equal(c.schedule.beta_schedule, SDI_BETA_LINEAR);
     test_env_free(&env);
+}
+
+/* 1: at the lowest training level, 2: at 0, 0: not said. */
+static void test_scheduler_says_where_solvers_end(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *members;
+        int32_t final;
+    } cases[] = {
+        {"\"final_sigmas_type\": \"zero\"", 2},
+        {"\"final_sigmas_type\": \"sigma_min\"", 1},
+        {"\"_diffusers_version\": \"0.25.0.dev0\", \"final_sigmas_type\": \"zero\"", 2},
+        {"\"_diffusers_version\": \"0.25.0.dev0\"", 1},
+        {"\"_diffusers_version\": \"0.27.0.dev0\"", 0},
+        {"\"_diffusers_version\": \"0.6.0\"", 0},
+    };
+    for (size_t k = 0; k < SDI_COUNT(cases); k++) {
+        sdi_env env = test_env_new();
+        sdi_model_config c;
+        char json[256];
+        snprintf(json, sizeof json, "{\"_class_name\": \"UniPCMultistepScheduler\", %s}",
+                 cases[k].members);
+        test_ok(&env, apply(&env, json, &c));
+        assert_int_equal(c.schedule.final_sigma_min, cases[k].final);
+        json_t *saved = sdi_save_scheduler_config(&c);
+        char *text = json_dumps(saved, 0);
+        assert_non_null(text);
+        test_ok(&env, apply(&env, text, &c)); // a saved model ends where its original does
+        assert_int_equal(c.schedule.final_sigma_min, cases[k].final);
+        free(text);
+        json_decref(saved);
+        test_env_free(&env);
+    }
 }
 
 /* Pixel-space models: attention_head_dim is a width there, null is one head. */
@@ -319,6 +360,7 @@ int main(void)
         cmocka_unit_test(test_yaml_that_explodes_is_refused),
         cmocka_unit_test(test_yaml_values_have_their_types),
         cmocka_unit_test(test_scheduler_defaults_are_those_of_its_class),
+        cmocka_unit_test(test_scheduler_says_where_solvers_end),
         cmocka_unit_test(test_unconditional_networks_have_their_own_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,13 +91,42 @@ static void test_whole_way_is_the_roots_noise(void **state)
     paths p = paths_new();
     test_ok(&p.env, sdi_brownian_init(&p.env, &p.brownian, p.seeds, 1, COUNT, 1, 5));
     sdi_brownian_noise(&p.brownian, 5, 1, p.a);
-    uint32_t entropy[8] = {1234}, seed;
-    sdi_seed_sequence(entropy, 1, 8, &seed, 1);
+    uint32_t entropy[24] = {1234}, seed;
+    sdi_seed_sequence(entropy, 1, 24, &seed, 1);
     sdi_random random;
     sdi_random_init(&random, SDI_RNG_TORCH, seed);
     sdi_random_normal(&random, p.b, COUNT);
     for (int i = 0; i < COUNT; i++) // downwards, hence the sign
         assert_true(fabs((double)p.a[i] + (double)p.b[i]) < 1e-6);
+    paths_free(&p);
+}
+
+/* torchsde 0.2.6 under k-diffusion's BrownianTreeNoiseSampler, sigmas 0.0292 to 14.6146: the first
+ * of 16 numbers. */
+static void test_path_is_that_of_torchsde(void **state)
+{
+    static const struct {
+        uint64_t seed;
+        double from, to;
+        float noise[4];
+    } cases[] = {
+        {1234u, 14.6146, 9.1, {0.280756f, -0.030015f, -0.895604f, 0.146319f}},
+        {1234u, 4, 1.5, {0.720193f, 0.815902f, -0.487389f, 0.891471f}},
+        {1234u, 0.35, 0.0292, {-0.268568f, -0.468529f, -1.109462f, 0.040927f}},
+        {0xfedcba9876543210u, 14.6146, 9.1, {2.868126f, 0.256438f, 1.571710f, -0.324641f}},
+        {0xfedcba9876543210u, 4, 1.5, {1.902827f, -0.826803f, -0.472347f, -0.337873f}},
+        {0xfedcba9876543210u, 0.35, 0.0292, {1.645102f, 2.615936f, -1.156350f, -1.276142f}},
+    };
+    paths p = paths_new();
+    for (size_t k = 0; k < SDI_COUNT(cases); k++) {
+        test_ok(&p.env, sdi_brownian_init(&p.env, &p.brownian, &cases[k].seed, 1, 16,
+                                          (double)0.0292f, (double)14.6146f));
+        sdi_brownian_noise(&p.brownian, cases[k].from, cases[k].to, p.a);
+        for (int i = 0; i < 4; i++)
+            if (!(fabs((double)p.a[i] - (double)cases[k].noise[i]) < 1e-5))
+                fail_msg("case %zu, number %d: %g", k, i, (double)p.a[i]);
+        sdi_brownian_free(&p.env, &p.brownian);
+    }
     paths_free(&p);
 }
 
@@ -125,6 +154,7 @@ int main(void)
         cmocka_unit_test(test_increments_of_one_path_add_up),
         cmocka_unit_test(test_increments_are_standard_normal_and_independent),
         cmocka_unit_test(test_whole_way_is_the_roots_noise),
+        cmocka_unit_test(test_path_is_that_of_torchsde),
         cmocka_unit_test(test_each_image_has_the_path_of_its_seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

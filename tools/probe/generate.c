@@ -106,6 +106,7 @@ static int read_words(run *r)
            read_word(p, "encode", encodes, 0, &g->encode_mode) &&
            read_word(p, "final", finals, 0, &g->final_sigma_min) &&
            read_word(p, "decode", decodes, 0, &g->no_decode) &&
+           read_word(p, "brownian", switches, 0, &g->brownian) &&
            read_word(p, "keep", switches, 0, &g->keep_unmasked) &&
            read_word(p, "from_image", switches, 0, &g->start_from_image);
 }

@@ -101,12 +101,21 @@ static int put(sampling *s, const char *name, int32_t rank, const int64_t *shape
     return status == SDIFF_OK ? 0 : complain("sd-probe", status, sdiff_tensors_error(s->p->out));
 }
 
+/* diffusers' schedulers tell every evaluation apart, k-diffusion whole steps. */
+static int tells_whole_steps(const char *name)
+{
+    static const char *const bare[] = {"dpmpp_2s_a", "dpmpp_3m_sde", "restart"};
+    for (size_t i = 0; i < sizeof bare / sizeof bare[0]; i++)
+        if (strcmp(name, bare[i]) == 0)
+            return 1;
+    return strncmp(name, "k_", 2) == 0;
+}
+
 static int run(sampling *s)
 {
     double timestep = 0, sigma = 0;
     int64_t count = 0;
-    /* diffusers' schedulers tell every evaluation apart, k-diffusion whole steps. */
-    const int whole_steps = strncmp(s->params.name, "k_", 2) == 0;
+    const int whole_steps = tells_whole_steps(s->params.name);
     const float init_sigma = (float)sdiff_sampler_init_sigma(s->sampler);
     for (size_t i = 0; i < s->params.count; i++)
         s->x[i] *= init_sigma;
