@@ -99,7 +99,7 @@ static int run_sets(bench *b, const char *list, uint32_t mask, sdi_dtype operand
     mask = 0;
     for (int bit = 0; bit < 31; bit++) {
         const uint32_t set = (uint32_t)1 << bit;
-        if (!(sdi_kernel_sets_available() & set))
+        if (!(sdi_kernel_sets_available(set) & set))
             continue;
         mask |= set;
         if (!run_table(b, mask, operand))

@@ -38,7 +38,7 @@ static void emulated_tile(const bf16_tile *t)
 
 static const bf16_isa *native(void)
 {
-    if (!(sdi_kernel_sets_available() & SDI_SET_AVX512_BF16)) {
+    if (!(sdi_kernel_sets_available(SDI_SET_AVX512_BF16))) {
         print_message("skipped: needs AVX512-BF16\n");
         skip();
     }
