@@ -26,8 +26,9 @@ uint32_t sdi_x86_sets_of(const x86_cpu *cpu);
 /* Whether vdpbf16ps does twice the multiply-adds of fp32 in a cycle on such a CPU. */
 int sdi_x86_bf16_dots_are_fast(const x86_cpu *cpu);
 
-/* The sets of `mask` that CPU and operating system can run. Tiles are asked of the system only if they are in the mask: a permission cannot be given back, and raises
- * what the system demands of alternative signal stacks. */
+/* The sets of `mask` that CPU and operating system can run. Tiles are asked of the system only if
+ * they are in the mask: a permission cannot be given back, and raises what the system demands of
+ * alternative signal stacks. */
 uint32_t sdi_x86_sets_available(uint32_t mask);
 
 /* Overwrites what these sets, and those that they stand on, do better; they must be there.
