@@ -58,7 +58,7 @@ static bf16_isa emulated(void)
 {
     const bf16_isa *other = native();
     return (bf16_isa){emulated_enter, emulated_leave, tile, other->finish, other->fill_row,
-                      40 << 10, 192 << 10};
+                      40 << 10, 192 << 10, 10};
 }
 
 static void *garbage(size_t bytes)
@@ -157,6 +157,7 @@ static void test_linear_agrees(void **state)
     linear_case(17, 34, 1281, SDI_ACT_GEGLU);
     linear_case(49, 2, 96, SDI_ACT_GEGLU);
     linear_case(2, 320, 1280, SDI_ACT_SILU);
+    linear_case(300, 725, 650, SDI_ACT_NONE); // several panels wait together
 }
 
 static void conv_case(sdi_conv a, int64_t n, int64_t k, int32_t kernel)

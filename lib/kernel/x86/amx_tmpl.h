@@ -20,9 +20,8 @@ enum {
 static inline void fetch_lines(const bf16_tile *t, int64_t s, const uint16_t *a0,
                                const uint16_t *a1)
 {
-    const char *next = t->next + s * t->next_lines * 64;
-    for (int32_t i = 0; i < t->next_lines; i++)
-        AMX_FETCH_2(next + i * 64);
+    for (int64_t i = s * t->next_lines; i < (s + 1) * t->next_lines; i++)
+        AMX_FETCH_2(t->next + i * 64);
     if (!t->ahead)
         return;
     const int64_t at = t->ahead + s % 3 * 5 * BF16_STEP;
@@ -35,10 +34,17 @@ static inline void fetch_lines(const bf16_tile *t, int64_t s, const uint16_t *a0
 /* The vectors' share of a step: tile products take 64 cycles in which nothing else is busy. */
 static inline void beside(const bf16_tile *t, int32_t rows)
 {
-    if (t->own && t->own->residual->data)
+    if (!t->own)
+        return;
+    if (t->own->residual->data)
         fetch(t->own, rows);
-    if (t->before)
-        finish(t->before, rows);
+    finish(t->before, rows);
+}
+
+/* Of each step, if there are any. */
+static inline int32_t rows_beside(const bf16_tile *t)
+{
+    return t->own ? (int32_t)((2 * BF16_RUN + t->steps - 1) / t->steps) : 0;
 }
 
 /* Both runs. */
@@ -46,7 +52,7 @@ static void tile_two(const bf16_tile *t)
 {
     float *c = t->c, *d = t->c + BF16_RUN_FLOATS;
     const int stream = t->steps <= STREAM_STEPS;
-    const int32_t rows = (int32_t)((2 * BF16_RUN + t->steps - 1) / t->steps);
+    const int32_t rows = rows_beside(t);
     const uint16_t *b = t->b;
     if (t->add) {
         AMX_LOAD(0, c, C_STRIDE);
@@ -95,7 +101,7 @@ static void tile_one(const bf16_tile *t)
         AMX_ZERO(0);
         AMX_ZERO(1);
     }
-    const int32_t rows = (int32_t)((2 * BF16_RUN + t->steps - 1) / t->steps);
+    const int32_t rows = rows_beside(t);
     for (int64_t s = 0; s < t->steps; s++, b += BF16_STEP_SIZE) {
         const uint16_t *a0 = t->a[0] + t->offsets[s];
         AMX_LOAD(4, a0, ROW_STRIDE);

@@ -65,8 +65,8 @@ typedef struct bf16_tile {
     int32_t add;       // to what c holds
 
     /* What may be done beside the products, or not at all. */
-    bf16_rows *before;  // rows of the runs before these: to be finished; NULL: none
-    bf16_rows *own;     // rows of these runs: their residuals will be read soon; NULL: none
+    bf16_rows *own;     // rows of these runs, whose residuals will be read soon; NULL: not yet
+    bf16_rows *before;  // with own: rows of the runs before, to be finished
     const char *next;   // part of the weight that comes after this one, lines of it a step
     int32_t next_lines;
     int32_t ahead; // elements from a run to that of the next 32 channels, if taps are 3 x 3; or 0
@@ -82,6 +82,7 @@ typedef struct bf16_isa {
     /* k numbers to blocks of 32 that lie `stride` apart, zeros behind the last; in NULL: zeros. */
     void (*fill_row)(uint16_t *out, int64_t stride, const void *in, sdi_dtype type, int64_t k);
     int64_t linear_range, conv_range; // bytes of a panel that are multiplied in one go
+    int64_t waiting_panels;           // at most, of a piece with several ranges
 } bf16_isa;
 
 extern const bf16_isa sdi_x86_bf16_avx2, sdi_x86_bf16_avx512, sdi_x86_bf16_avx512bf16,

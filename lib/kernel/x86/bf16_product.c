@@ -22,8 +22,7 @@
 enum {
     FEW_ROWS = 1024,
     PIECES = 128,           // wanted at least, so that threads end at the same time
-    PANELS_MAX = 4,         // of a piece whose sums wait: they share what is read of the strip,
-    PIECES_MIN = 20,        // as long as there are so many pieces
+    PIECES_MIN = 20,        // of a product whose sums wait
     FILL_CHANNELS = 128,    // of a strip, filled as one piece of work
     LINES_A_STEP = BF16_STEP_SIZE * 2 / 64, // of the weight
     LINES_MAX = 8,          // of the next part of the weight, fetched a step
@@ -45,13 +44,13 @@ typedef struct worker_state {
     int64_t block; // in the strip, -1: none
 } worker_state;
 
-/* Panels of a piece whose sums wait. */
-static int64_t waiting_panels(int64_t panels, int64_t blocks)
+/* Panels of a piece whose sums wait: as many as may share a part of the strip, if enough pieces for
+ * all threads are left; all pieces nearly alike. */
+static int64_t waiting_panels(const bf16_isa *isa, int64_t panels, int64_t blocks)
 {
-    int64_t count = SDI_MIN(panels, PANELS_MAX);
-    while (count > 1 && blocks * bf16_pieces(panels, count) < PIECES_MIN)
-        count /= 2;
-    return count;
+    const int64_t groups = SDI_MAX(bf16_pieces(panels, isa->waiting_panels),
+                                   bf16_pieces(PIECES_MIN, blocks));
+    return bf16_pieces(panels, SDI_MIN(groups, panels));
 }
 
 static product product_of(const bf16_geometry *g, const bf16_isa *isa)
@@ -66,7 +65,7 @@ static product product_of(const bf16_geometry *g, const bf16_isa *isa)
     p.range_blocks = bf16_pieces(blocks, p.ranges);
     p.ranges = bf16_pieces(blocks, p.range_blocks);
     p.panels_a_piece =
-        p.ranges > 1 ? waiting_panels(panels, g->blocks)
+        p.ranges > 1 ? waiting_panels(isa, panels, g->blocks)
                      : bf16_pieces(panels, SDI_MIN(panels, bf16_pieces(PIECES, g->blocks)));
     p.groups = bf16_pieces(panels, p.panels_a_piece);
     p.shared = g->a.n * g->a.oh * g->a.ow <= FEW_ROWS;
