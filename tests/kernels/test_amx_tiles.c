@@ -58,7 +58,7 @@ static bf16_isa emulated(void)
 {
     const bf16_isa *other = native();
     return (bf16_isa){emulated_enter, emulated_leave, tile, other->finish, other->fill_row,
-                      40 << 10, 192 << 10, 10};
+                      40 << 10, 192 << 10, 10, 20};
 }
 
 static void *garbage(size_t bytes)

@@ -82,7 +82,7 @@ typedef struct bf16_isa {
     /* k numbers to blocks of 32 that lie `stride` apart, zeros behind the last; in NULL: zeros. */
     void (*fill_row)(uint16_t *out, int64_t stride, const void *in, sdi_dtype type, int64_t k);
     int64_t linear_range, conv_range; // bytes of a panel that are multiplied in one go
-    int64_t waiting_panels;           // at most, of a piece with several ranges
+    int64_t waiting_panels, waiting_pieces; // at most and at least, with several ranges
 } bf16_isa;
 
 extern const bf16_isa sdi_x86_bf16_avx2, sdi_x86_bf16_avx512, sdi_x86_bf16_avx512bf16,

@@ -22,7 +22,6 @@
 enum {
     FEW_ROWS = 1024,
     PIECES = 128,           // wanted at least, so that threads end at the same time
-    PIECES_MIN = 20,        // of a product whose sums wait
     FILL_CHANNELS = 128,    // of a strip, filled as one piece of work
     LINES_A_STEP = BF16_STEP_SIZE * 2 / 64, // of the weight
     LINES_MAX = 8,          // of the next part of the weight, fetched a step
@@ -49,7 +48,7 @@ typedef struct worker_state {
 static int64_t waiting_panels(const bf16_isa *isa, int64_t panels, int64_t blocks)
 {
     const int64_t groups = SDI_MAX(bf16_pieces(panels, isa->waiting_panels),
-                                   bf16_pieces(PIECES_MIN, blocks));
+                                   bf16_pieces(isa->waiting_pieces, blocks));
     return bf16_pieces(panels, SDI_MIN(groups, panels));
 }
 
