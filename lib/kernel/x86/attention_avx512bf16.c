@@ -26,8 +26,9 @@
 
 enum {
     STRIP = BF16_LANES,
-    STRIPS_MAX = 8,    // of a piece of work: a block of K and V is rounded once for all of them
-    WIDE = 192,        // heads wider than this have fewer, for the second-level cache
+    STRIPS_MIN = 4,    // of a piece of work: a block of K and V is rounded once for all of them,
+    STRIPS_MAX = 32,   // and between blocks
+    STRIP_BYTES = 320 << 10, // of q and O wait in the second-level cache
     KEYS = 64,         // of a block
     KEY_STEPS = KEYS / BF16_STEP,
     BLOCK = BF16_RUN * BF16_STEP // elements of a tile
@@ -63,12 +64,20 @@ typedef struct strip {
     vec max[2], sum[2];
 } strip;
 
+/* As many as fit; all pieces of a head nearly alike. */
+static int64_t strips_of(const sdi_attention *a, int64_t bytes)
+{
+    const int64_t all = sdi_pieces(a->tq, STRIP);
+    const int64_t most = SDI_MIN(SDI_MAX(STRIP_BYTES / bytes, STRIPS_MIN), STRIPS_MAX);
+    return sdi_pieces(all, sdi_pieces(all, most));
+}
+
 static job job_of(const sdi_exec *exec, const bf16_isa *isa, const sdi_attention *a)
 {
     job j = {.exec = exec, .isa = isa, .a = a};
-    j.strips = a->d > WIDE ? STRIPS_MAX / 2 : STRIPS_MAX;
     j.steps = (a->d + BF16_STEP - 1) / BF16_STEP;
     j.columns = (a->d + BF16_RUN - 1) / BF16_RUN * BF16_RUN;
+    j.strips = strips_of(a, j.steps * BF16_STEP_SIZE * 2 + j.columns * STRIP * 4);
     j.factor = a->scale * 1.44269504f;
     const int64_t narrow = 2 * j.steps * KEYS * BF16_STEP + KEY_STEPS * j.columns * BF16_STEP +
                            (2 * KEY_STEPS + j.strips * j.steps) * BF16_STEP_SIZE;
