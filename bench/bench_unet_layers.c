@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Times each layer shape of SD 1.5's U-Net (512x512, guided) with each kernel set, beside the rate
- * of OpenBLAS's sgemm measured in the same run:
+ * of OpenBLAS's sgemm, or of AMX tiles where they are used, measured in the same run:
  *
  *     bench_unet_layers [--kernels LIST] [--compute f32|bf16] [--threads N]
  *
@@ -20,6 +20,12 @@
 typedef struct total {
     double seconds, flops;
 } total;
+
+/* What times are compared with. */
+typedef struct limit {
+    const char *name;
+    double rate;
+} limit;
 
 static double sgemm_rate(const sdi_env *env)
 {
@@ -42,27 +48,36 @@ static double sgemm_rate(const sdi_env *env)
     return best;
 }
 
-static void print_total(const char *name, const total *t, double sgemm)
+static void print_total(const char *name, const total *t, const limit *most)
 {
     printf("  %-44s %9.1f ms", name, t->seconds * 1e3);
     if (t->flops > 0)
-        printf(" %8.1f GFLOP %8.1f GFLOP/s %6.1f %% of sgemm", t->flops * 1e-9,
-               t->flops * 1e-9 / t->seconds, 100 * t->flops / t->seconds / sgemm);
+        printf(" %8.1f GFLOP %8.1f GFLOP/s %6.1f %% of %s", t->flops * 1e-9,
+               t->flops * 1e-9 / t->seconds, 100 * t->flops / t->seconds / most->rate, most->name);
     printf("\n");
 }
 
-static void print_layer(const bench *b, const layer *l, double seconds, double sgemm)
+static void print_layer(const bench *b, const layer *l, double seconds, const limit *most)
 {
     char name[80];
     const double flops = bench_flops(l);
     bench_name(l, name, sizeof name);
     printf("%3d x %-42s %9.3f ms", l->count, name, seconds * 1e3);
     if (flops > 0)
-        printf(" %8.3f GFLOP %8.1f GFLOP/s %6.1f %% of sgemm\n", flops * 1e-9,
-               flops * 1e-9 / seconds, 100 * flops / seconds / sgemm);
+        printf(" %8.3f GFLOP %8.1f GFLOP/s %6.1f %% of %s\n", flops * 1e-9,
+               flops * 1e-9 / seconds, 100 * flops / seconds / most->rate, most->name);
     else
         printf(" %24.1f GB/s\n", bench_bytes(l, b) * 1e-9 / seconds);
     fflush(stdout);
+}
+
+static limit measure_limit(const bench *b, uint32_t mask, sdi_dtype operand)
+{
+    const limit sgemm = {"sgemm", sgemm_rate(&b->env)};
+    if (operand != SDI_BF16 || !sdi_kernel_sets_available(mask & SDI_SET_AMX_BF16))
+        return sgemm;
+    printf("\nsgemm 4096 cubed: %.1f GFLOP/s\n", sgemm.rate * 1e-9);
+    return (limit){"AMX", bench_amx_rate(b)};
 }
 
 static int run_table(bench *b, uint32_t mask, sdi_dtype operand)
@@ -70,15 +85,16 @@ static int run_table(bench *b, uint32_t mask, sdi_dtype operand)
     static const char *const kinds[] = {"linear", "conv", "attention", "group_norm", "layer_norm"};
     total totals[SDI_COUNT(kinds)] = {{0, 0}}, all = {0, 0};
     sdi_kernels_init(&b->k, mask, operand);
-    const double sgemm = sgemm_rate(&b->env);
-    printf("\n%s, %s, %d threads; sgemm 4096 cubed: %.1f GFLOP/s\n", b->k.names,
-           operand == SDI_F32 ? "f32" : "bf16", sdi_pool_size(b->pool), sgemm * 1e-9);
+    const limit most = measure_limit(b, mask, operand);
+    printf("\n%s, %s, %d threads; %s: %.1f GFLOP/s\n", b->k.names,
+           operand == SDI_F32 ? "f32" : "bf16", sdi_pool_size(b->pool), most.name,
+           most.rate * 1e-9);
     for (size_t i = 0; i < SDI_COUNT(layers); i++) {
         const layer *l = &layers[i];
         const double seconds = bench_layer(b, l);
         if (seconds < 0)
             return 0;
-        print_layer(b, l, seconds, sgemm);
+        print_layer(b, l, seconds, &most);
         total *const sums[] = {&totals[l->kind], &all};
         for (size_t s = 0; s < SDI_COUNT(sums); s++) {
             sums[s]->seconds += l->count * seconds;
@@ -86,8 +102,8 @@ static int run_table(bench *b, uint32_t mask, sdi_dtype operand)
         }
     }
     for (size_t i = 0; i < SDI_COUNT(kinds); i++)
-        print_total(kinds[i], &totals[i], sgemm);
-    print_total("a guided step", &all, sgemm);
+        print_total(kinds[i], &totals[i], &most);
+    print_total("a guided step", &all, &most);
     return 1;
 }
 
@@ -99,7 +115,7 @@ static int run_sets(bench *b, const char *list, uint32_t mask, sdi_dtype operand
     mask = 0;
     for (int bit = 0; bit < 31; bit++) {
         const uint32_t set = (uint32_t)1 << bit;
-        if (!(sdi_kernel_sets_available() & set))
+        if (!(sdi_kernel_sets_available(set) & set))
             continue;
         mask |= set;
         if (!run_table(b, mask, operand))

@@ -21,4 +21,7 @@ void bench_name(const layer *l, char *name, size_t size);
 /* Median seconds of one run, with weights that are not in the caches; negative: no memory. */
 double bench_layer(const bench *b, const layer *l);
 
+/* Operations a second of AMX tiles at most, on random numbers; they must be there. */
+double bench_amx_rate(const bench *b);
+
 #endif

@@ -18,9 +18,9 @@ static const char *const set_names[] = {"openblas", "avx2", "avx512", "avx512bf1
 #define WITH_AVX512_BF16(name) WITH_AVX512(name), WITH_AVX512("+avx512bf16" name)
 static const char *const table_names[] = {WITH_AVX512_BF16(""), WITH_AVX512_BF16("+amx")};
 
-uint32_t sdi_kernel_sets_available(void)
+uint32_t sdi_kernel_sets_available(uint32_t mask)
 {
-    return SDI_SET_OPENBLAS | sdi_x86_sets_available();
+    return (mask & SDI_SET_OPENBLAS) | sdi_x86_sets_available(mask);
 }
 
 static int word_is(const char *word, size_t length, const char *name)
@@ -67,7 +67,7 @@ sdiff_status sdi_kernel_sets_parse(const sdi_env *env, const char *list, uint32_
 
 void sdi_kernels_init(sdi_kernels *kernels, uint32_t mask, sdi_dtype operand)
 {
-    const uint32_t used = mask & sdi_kernel_sets_available();
+    const uint32_t used = sdi_kernel_sets_available(mask);
     sdi_kernels_init_ref(kernels, operand);
     if (used & SDI_SET_OPENBLAS)
         sdi_kernels_init_gemm(kernels);
@@ -77,9 +77,14 @@ void sdi_kernels_init(sdi_kernels *kernels, uint32_t mask, sdi_dtype operand)
 
 int sdi_kernels_prefer_bf16(uint32_t mask)
 {
+    const x86_cpu cpu = sdi_x86_cpu();
+    return sdi_kernels_prefer_bf16_on(sdi_kernel_sets_available(mask),
+                                      sdi_x86_bf16_dots_are_fast(&cpu));
+}
+
+int sdi_kernels_prefer_bf16_on(uint32_t sets, int dots_are_fast)
+{
     /* Tile products are several times as fast as fp32, and the dot product of AVX-512 is twice as
      * fast where the CPU issues one in every cycle. */
-    mask &= sdi_kernel_sets_available();
-    return (mask & SDI_SET_AMX_BF16) != 0 ||
-           ((mask & SDI_SET_AVX512_BF16) != 0 && sdi_x86_bf16_dots_are_fast());
+    return (sets & SDI_SET_AMX_BF16) != 0 || ((sets & SDI_SET_AVX512_BF16) != 0 && dots_are_fast);
 }

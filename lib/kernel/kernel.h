@@ -148,8 +148,9 @@ enum {
     SDI_SET_ALL = 0x7fffffff
 };
 
-/* Which sets this CPU and operating system can run (compiled-in ones only). */
-uint32_t sdi_kernel_sets_available(void);
+/* Which of these sets this CPU and operating system can run (compiled-in ones only). Tiles are asked
+ * of the system only if they are in the mask. */
+uint32_t sdi_kernel_sets_available(uint32_t mask);
 /* "ref,openblas,avx2,avx512,avx512bf16,amx" or "all"; "ref" alone is the empty mask. */
 sdiff_status sdi_kernel_sets_parse(const sdi_env *env, const char *list, uint32_t *mask);
 /* Fills the table: reference, then each set of `mask` that is available. `operand` is SDI_F32 or
@@ -157,5 +158,7 @@ sdiff_status sdi_kernel_sets_parse(const sdi_env *env, const char *list, uint32_
 void sdi_kernels_init(sdi_kernels *kernels, uint32_t mask, sdi_dtype operand);
 /* Whether bf16 products are native and faster than f32 here: what compute type `auto` asks. */
 int sdi_kernels_prefer_bf16(uint32_t mask);
+/* The same for sets that are there. */
+int sdi_kernels_prefer_bf16_on(uint32_t sets, int dots_are_fast);
 
 #endif

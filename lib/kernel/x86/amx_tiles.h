@@ -4,7 +4,7 @@
  *
  * Real ones are inline assembly with memory clobbers: gcc 12's intrinsics tell the optimizer of
  * 8 bytes of a configuration and of nothing of a tile load, so stores before them can vanish. With
- * SDI_AMX_EMULATED the same words are plain C on a variable, for tests on any machine.
+ * SDI_AMX_EMULATED a test puts its own in their place, to run on any machine.
  */
 #ifndef SDI_KERNEL_X86_AMX_TILES_H
 #define SDI_KERNEL_X86_AMX_TILES_H
@@ -33,7 +33,6 @@ static inline amx_config amx_whole_tiles(void)
 
 #ifndef SDI_AMX_EMULATED
 
-#define AMX_TILES
 #define AMX_CONFIGURE(config) __asm__ volatile("ldtilecfg %0" : : "m"(config) : "memory")
 #define AMX_RELEASE() __asm__ volatile("tilerelease" : : : "memory")
 #define AMX_ZERO(tile) __asm__ volatile("tilezero %%tmm" #tile : : :)
@@ -53,56 +52,12 @@ static inline amx_config amx_whole_tiles(void)
                      :                                                                             \
                      : "r"(to), "r"((int64_t)(stride))                                             \
                      : "memory")
+/* A line to the first or second level of the cache. Not __builtin_prefetch: gcc 12 drops the call
+ * of a function that does nothing else. */
+#define AMX_FETCH_1(at) __asm__ volatile("prefetcht0 (%0)" : : "r"(at))
+#define AMX_FETCH_2(at) __asm__ volatile("prefetcht1 (%0)" : : "r"(at))
 /* c += a b: fp32 c, bf16 pairs in a's rows and in b's columns. */
 #define AMX_DOT(c, a, b) __asm__ volatile("tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #c : : :)
-
-#else
-
-typedef struct amx_tile {
-    uint8_t row[16][64];
-} amx_tile;
-
-static inline void amx_load(amx_tile *tile, const void *from, int64_t stride)
-{
-    for (int r = 0; r < 16; r++)
-        memcpy(tile->row[r], (const char *)from + r * stride, 64);
-}
-
-static inline void amx_store(const amx_tile *tile, void *to, int64_t stride)
-{
-    for (int r = 0; r < 16; r++)
-        memcpy((char *)to + r * stride, tile->row[r], 64);
-}
-
-static inline float amx_bf16(const uint8_t *at)
-{
-    uint16_t narrow;
-    memcpy(&narrow, at, sizeof narrow);
-    const uint32_t bits = (uint32_t)narrow << 16;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static inline void amx_dot(amx_tile *c, const amx_tile *a, const amx_tile *b)
-{
-    for (int r = 0; r < 16; r++) {
-        float sum[16];
-        memcpy(sum, c->row[r], 64);
-        for (int k = 0; k < 32; k++)
-            for (int n = 0; n < 16; n++)
-                sum[n] += amx_bf16(&a->row[r][2 * k]) *
-                          amx_bf16(&b->row[k / 2][4 * n + 2 * (k % 2)]);
-        memcpy(c->row[r], sum, 64);
-    }
-}
-
-#define AMX_TILES amx_tile tmm[8]
-#define AMX_ZERO(tile) memset(&tmm[tile], 0, sizeof tmm[tile])
-#define AMX_LOAD(tile, from, stride) amx_load(&tmm[tile], from, stride)
-#define AMX_STREAM(tile, from, stride) amx_load(&tmm[tile], from, stride)
-#define AMX_STORE(tile, to, stride) amx_store(&tmm[tile], to, stride)
-#define AMX_DOT(c, a, b) amx_dot(&tmm[c], &tmm[a], &tmm[b])
 
 #endif
 #endif

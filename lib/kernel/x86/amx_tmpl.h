@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The AMX tile of bf16 products: 2 x 2 tiles of sums (0 .. 3), rows in tiles 4 and 5, the two
- * halves of a panel in 6 and 7. Per step 4 KiB of loads for 4 products of 16 x 16 x 32. Included by
- * amx.c, and by a test that emulates the tiles.
+ * halves of a panel in 6 and 7. Per step 4 KiB of loads for 4 products of 16 x 16 x 32, and beside
+ * them some rows of the runs before are finished. Included by amx.c after bf16_tmpl.h, and by a
+ * test that emulates the tiles.
  */
 #include "kernel/x86/amx_tiles.h"
 #include "kernel/x86/bf16.h"
@@ -13,12 +14,45 @@ enum {
     ROW_STRIDE = BF16_STEP * (int)sizeof(uint16_t)
 };
 
+/* Lines of memory that will be wanted: of the next part of the weight in the second level, of the
+ * next 32 channels of a 3x3 convolution in the first. Its three taps of a line of pixels fetch a
+ * third of the 18 places each. */
+static inline void fetch_lines(const bf16_tile *t, int64_t s, const uint16_t *a0,
+                               const uint16_t *a1)
+{
+    for (int64_t i = s * t->next_lines; i < (s + 1) * t->next_lines; i++)
+        AMX_FETCH_2(t->next + i * 64);
+    if (!t->ahead)
+        return;
+    const int64_t at = t->ahead + s % 3 * 5 * BF16_STEP;
+    for (int64_t i = 0; i < 6 * BF16_STEP; i += BF16_STEP) {
+        AMX_FETCH_1(a0 + at + i);
+        AMX_FETCH_1(a1 + at + i);
+    }
+}
+
+/* The vectors' share of a step: tile products take 64 cycles in which nothing else is busy. */
+static inline void beside(const bf16_tile *t, int32_t rows)
+{
+    if (!t->own)
+        return;
+    if (t->own->residual->data)
+        fetch(t->own, rows);
+    finish(t->before, rows);
+}
+
+/* Of each step, if there are any. */
+static inline int32_t rows_beside(const bf16_tile *t)
+{
+    return t->own ? (int32_t)((2 * BF16_RUN + t->steps - 1) / t->steps) : 0;
+}
+
 /* Both runs. */
 static void tile_two(const bf16_tile *t)
 {
-    AMX_TILES;
     float *c = t->c, *d = t->c + BF16_RUN_FLOATS;
     const int stream = t->steps <= STREAM_STEPS;
+    const int32_t rows = rows_beside(t);
     const uint16_t *b = t->b;
     if (t->add) {
         AMX_LOAD(0, c, C_STRIDE);
@@ -47,6 +81,8 @@ static void tile_two(const bf16_tile *t)
             AMX_LOAD(5, a1, ROW_STRIDE);
         AMX_DOT(2, 5, 6);
         AMX_DOT(3, 5, 7);
+        fetch_lines(t, s, a0, a1);
+        beside(t, rows);
     }
     AMX_STORE(0, c, C_STRIDE);
     AMX_STORE(1, c + 16, C_STRIDE);
@@ -57,7 +93,6 @@ static void tile_two(const bf16_tile *t)
 /* The first run alone. */
 static void tile_one(const bf16_tile *t)
 {
-    AMX_TILES;
     const uint16_t *b = t->b;
     if (t->add) {
         AMX_LOAD(0, t->c, C_STRIDE);
@@ -66,12 +101,16 @@ static void tile_one(const bf16_tile *t)
         AMX_ZERO(0);
         AMX_ZERO(1);
     }
+    const int32_t rows = rows_beside(t);
     for (int64_t s = 0; s < t->steps; s++, b += BF16_STEP_SIZE) {
-        AMX_LOAD(4, t->a[0] + t->offsets[s], ROW_STRIDE);
+        const uint16_t *a0 = t->a[0] + t->offsets[s];
+        AMX_LOAD(4, a0, ROW_STRIDE);
         AMX_LOAD(6, b, 64);
         AMX_DOT(0, 4, 6);
         AMX_LOAD(7, b + 512, 64);
         AMX_DOT(1, 4, 7);
+        fetch_lines(t, s, a0, a0);
+        beside(t, rows);
     }
     AMX_STORE(0, t->c, C_STRIDE);
     AMX_STORE(1, t->c + 16, C_STRIDE);

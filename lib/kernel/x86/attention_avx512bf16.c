@@ -8,6 +8,9 @@
  *
  * so that vdpbf16ps and AMX tiles serve without an own kernel. A strip is 32 queries. P is rounded
  * to pairs of keys as it is made; its sum, the divisor, is that of the unrounded P.
+ *
+ * The products of one strip stand between the vectors' passes over another one, on which they do not
+ * depend: where tiles multiply, exponentials are computed meanwhile.
  */
 #include "kernel/x86/vec_avx512.h"
 
@@ -23,8 +26,9 @@
 
 enum {
     STRIP = BF16_LANES,
-    STRIPS_MAX = 8,    // of a piece of work: a block of K and V is rounded once for all of them
-    WIDE = 192,        // heads wider than this have fewer, for the second-level cache
+    STRIPS_MIN = 4,    // of a piece of work: a block of K and V is rounded once for all of them,
+    STRIPS_MAX = 32,   // and between blocks
+    STRIP_BYTES = 320 << 10, // of q and O wait in the second-level cache
     KEYS = 64,         // of a block
     KEY_STEPS = KEYS / BF16_STEP,
     BLOCK = BF16_RUN * BF16_STEP // elements of a tile
@@ -46,9 +50,9 @@ typedef struct workspace {
     uint16_t *k;    // [steps][KEYS][32]
     uint16_t *v;    // [KEY_STEPS][columns][32]
     uint16_t *rows; // [steps][KEYS][32]: V or q before transposing
-    uint16_t *p;    // a panel of KEY_STEPS steps
+    uint16_t *p[2]; // panels of KEY_STEPS steps, of strips in turn
     uint16_t *q;    // [strips] panels of `steps` steps
-    float *s;       // [KEYS][32]
+    float *s[2];    // [KEYS][32]
     float *o;       // [strips][columns][32]
     int32_t *k_steps, *v_steps; // where each step begins
 } workspace;
@@ -60,16 +64,24 @@ typedef struct strip {
     vec max[2], sum[2];
 } strip;
 
+/* As many as fit; all pieces of a head nearly alike. */
+static int64_t strips_of(const sdi_attention *a, int64_t bytes)
+{
+    const int64_t all = sdi_pieces(a->tq, STRIP);
+    const int64_t most = SDI_MIN(SDI_MAX(STRIP_BYTES / bytes, STRIPS_MIN), STRIPS_MAX);
+    return sdi_pieces(all, sdi_pieces(all, most));
+}
+
 static job job_of(const sdi_exec *exec, const bf16_isa *isa, const sdi_attention *a)
 {
     job j = {.exec = exec, .isa = isa, .a = a};
-    j.strips = a->d > WIDE ? STRIPS_MAX / 2 : STRIPS_MAX;
     j.steps = (a->d + BF16_STEP - 1) / BF16_STEP;
     j.columns = (a->d + BF16_RUN - 1) / BF16_RUN * BF16_RUN;
+    j.strips = strips_of(a, j.steps * BF16_STEP_SIZE * 2 + j.columns * STRIP * 4);
     j.factor = a->scale * 1.44269504f;
     const int64_t narrow = 2 * j.steps * KEYS * BF16_STEP + KEY_STEPS * j.columns * BF16_STEP +
-                           (KEY_STEPS + j.strips * j.steps) * BF16_STEP_SIZE;
-    const int64_t wide = (KEYS + j.strips * j.columns) * STRIP;
+                           (2 * KEY_STEPS + j.strips * j.steps) * BF16_STEP_SIZE;
+    const int64_t wide = (2 * KEYS + j.strips * j.columns) * STRIP;
     const int64_t offsets = (j.steps + KEY_STEPS + 15) / 16 * 16;
     j.scratch = sdi_scratch_round((size_t)narrow * 2 + (size_t)(wide + offsets) * 4);
     return j;
@@ -81,10 +93,12 @@ static workspace workspace_of(const job *j, int32_t worker)
     w.k = sdi_scratch_of(j->exec, j->scratch, worker);
     w.rows = w.k + j->steps * KEYS * BF16_STEP;
     w.v = w.rows + j->steps * KEYS * BF16_STEP;
-    w.p = w.v + KEY_STEPS * j->columns * BF16_STEP;
-    w.q = w.p + KEY_STEPS * BF16_STEP_SIZE;
-    w.s = (float *)(void *)(w.q + j->strips * j->steps * BF16_STEP_SIZE);
-    w.o = w.s + KEYS * STRIP;
+    w.p[0] = w.v + KEY_STEPS * j->columns * BF16_STEP;
+    w.p[1] = w.p[0] + KEY_STEPS * BF16_STEP_SIZE;
+    w.q = w.p[1] + KEY_STEPS * BF16_STEP_SIZE;
+    w.s[0] = (float *)(void *)(w.q + j->strips * j->steps * BF16_STEP_SIZE);
+    w.s[1] = w.s[0] + KEYS * STRIP;
+    w.o = w.s[1] + KEYS * STRIP;
     w.k_steps = (int32_t *)(void *)(w.o + j->strips * j->columns * STRIP);
     w.v_steps = w.k_steps + j->steps;
     for (int64_t i = 0; i < j->steps; i++)
@@ -164,7 +178,7 @@ static int32_t last_pairs(int64_t n)
     return (int32_t)((n - 1) % BF16_STEP / 2 + 1);
 }
 
-static void scores(const job *j, const workspace *w, const strip *t, int64_t keys)
+static void scores(const job *j, const workspace *w, const strip *t, int64_t keys, float *s)
 {
     bf16_tile tile = {.offsets = w->k_steps, .steps = j->steps,
                       .last_pairs = last_pairs(j->a->d), .b = t->q};
@@ -174,7 +188,7 @@ static void scores(const job *j, const workspace *w, const strip *t, int64_t key
         tile.a[1] = tile.a[0] + BLOCK;
         tile.rows[0] = (int32_t)SDI_MIN(left, BF16_RUN);
         tile.rows[1] = (int32_t)SDI_MAX(SDI_MIN(left - BF16_RUN, BF16_RUN), 0);
-        tile.c = w->s + key * STRIP;
+        tile.c = s + key * STRIP;
         j->isa->tile(&tile);
     }
 }
@@ -190,15 +204,26 @@ static void hide_future(const job *j, const strip *t, int64_t key0, int64_t keys
         }
 }
 
+/* Largest scaled score of each of 16 queries: rounding keeps the order, so one product will do. */
+static vec largest(const job *j, int64_t keys, const float *s)
+{
+    vec high[2] = {vec_set(-INFINITY), vec_set(-INFINITY)};
+    vec low[2] = {vec_set(INFINITY), vec_set(INFINITY)};
+    const int negative = j->factor < 0;
+    for (int64_t r = 0; r < keys; r++)
+        if (negative)
+            low[r % 2] = vec_min(vec_loadu(s + r * STRIP), low[r % 2]);
+        else
+            high[r % 2] = vec_max(vec_loadu(s + r * STRIP), high[r % 2]);
+    return vec_mul(negative ? vec_min(low[0], low[1]) : vec_max(high[0], high[1]),
+                   vec_set(j->factor));
+}
+
 /* Raises the running maximum; sums and outputs so far shrink by what it rose. */
 static void raise_max(const job *j, strip *t, int64_t keys, const float *s)
 {
     for (int i = 0; i < 2; i++) {
-        vec max[2] = {t->max[i], t->max[i]};
-        for (int64_t r = 0; r < keys; r++)
-            max[r % 2] = vec_max(vec_mul(vec_loadu(s + r * STRIP + i * VEC), vec_set(j->factor)),
-                                 max[r % 2]);
-        const vec higher = vec_max(max[0], max[1]);
+        const vec higher = vec_max(largest(j, keys, s + i * VEC), t->max[i]);
         if (!vec_any_greater(higher, t->max[i]))
             continue;
         const vec shrink = vec_exp2(vec_sub(t->max[i], higher));
@@ -249,10 +274,11 @@ static void probabilities(const job *j, strip *t, int64_t keys, const float *s, 
         t->sum[i] = vec_add(t->sum[i], more[i]);
 }
 
-static void outputs(const job *j, const workspace *w, const strip *t, int64_t keys)
+static void outputs(const job *j, const workspace *w, const strip *t, int64_t keys,
+                    const uint16_t *p)
 {
     bf16_tile tile = {.offsets = w->v_steps, .steps = sdi_pieces(keys, BF16_STEP),
-                      .last_pairs = last_pairs(keys), .b = w->p, .add = 1};
+                      .last_pairs = last_pairs(keys), .b = p, .add = 1};
     for (int64_t c = 0; c < j->columns; c += 2 * BF16_RUN) {
         const int64_t left = j->a->d - c;
         tile.a[0] = w->v + c * BF16_STEP;
@@ -264,14 +290,23 @@ static void outputs(const job *j, const workspace *w, const strip *t, int64_t ke
     }
 }
 
-static void attend(const job *j, const workspace *w, strip *t, int64_t key0, int64_t keys)
+/* One block of keys for `count` strips. */
+static void attend(const job *j, const workspace *w, strip *t, int64_t count, int64_t key0,
+                   int64_t keys)
 {
-    scores(j, w, t, keys);
-    if (j->a->causal && key0 + keys - 1 > t->query0)
-        hide_future(j, t, key0, keys, w->s);
-    raise_max(j, t, keys, w->s);
-    probabilities(j, t, keys, w->s, w->p);
-    outputs(j, w, t, keys);
+    scores(j, w, t, keys, w->s[0]);
+    for (int64_t i = 0; i < count; i++) {
+        float *s = w->s[i % 2];
+        if (i + 1 < count)
+            scores(j, w, t + i + 1, keys, w->s[(i + 1) % 2]);
+        if (j->a->causal && key0 + keys - 1 > t[i].query0)
+            hide_future(j, t + i, key0, keys, s);
+        raise_max(j, t + i, keys, s);
+        if (i > 0)
+            outputs(j, w, t + i - 1, keys, w->p[(i - 1) % 2]);
+        probabilities(j, t + i, keys, s, w->p[i % 2]);
+    }
+    outputs(j, w, t + count - 1, keys, w->p[(count - 1) % 2]);
 }
 
 static void start_strip(const job *j, const workspace *w, strip *t, int64_t index,
@@ -333,9 +368,11 @@ static void attention_piece(void *argument, int64_t index, int32_t worker)
     for (int64_t key0 = 0; key0 < seen; key0 += KEYS) {
         const int64_t keys = SDI_MIN(KEYS, seen - key0);
         load_keys(j, &w, image * a->tk + key0, keys, column0);
-        for (int64_t i = 0; i < strips; i++)
-            if (!a->causal || key0 < t[i].query0 + STRIP)
-                attend(j, &w, &t[i], key0, keys);
+        int64_t blind = 0; // strips that see none of these keys
+        while (a->causal && blind < strips && key0 >= t[blind].query0 + STRIP)
+            blind++;
+        if (blind < strips)
+            attend(j, &w, t + blind, strips - blind, key0, keys);
     }
     for (int64_t i = 0; i < strips; i++)
         store_outputs(j, &t[i], image * a->tq + t[i].query0,

@@ -24,8 +24,34 @@ enum {
     BF16_STEP = 32,                       // channels
     BF16_STEP_SIZE = BF16_LANES * BF16_STEP, // elements of a step of a panel
     BF16_RUN = 16,                        // places of a tile
-    BF16_RUN_FLOATS = BF16_RUN * BF16_LANES
+    BF16_RUN_FLOATS = BF16_RUN * BF16_LANES,
+    BF16_STRETCHES_MAX = 16 // of a run: its rows that are consecutive rows of out
 };
+
+/* Sums of consecutive rows of out. */
+typedef struct bf16_part {
+    const float *c;   // [rows][32]
+    const float *add; // [columns] or NULL
+    int64_t row;      // of out
+    int32_t rows;
+} bf16_part;
+
+typedef struct bf16_cursor {
+    int32_t part, row;
+} bf16_cursor;
+
+/* The rows of two runs on their way to memory: out = act(c + bias) + channel_add + residual. */
+typedef struct bf16_rows {
+    const float *bias; // [32] in the order of the lanes
+    const sdi_mat *residual, *out;
+    int64_t column;  // of out
+    int32_t columns; // at most 32, GEGLU 16
+    sdi_act act;
+    int32_t count; // of parts
+    int32_t left;  // rows not finished yet
+    bf16_cursor finished, fetched;
+    bf16_part parts[2 * BF16_STRETCHES_MAX];
+} bf16_rows;
 
 /* Two runs times one panel: c[run][place][lane] (+)= sum over steps. */
 typedef struct bf16_tile {
@@ -37,36 +63,35 @@ typedef struct bf16_tile {
     float *c;          // 64-byte aligned
     int32_t rows[2];   // places of each run that are wanted
     int32_t add;       // to what c holds
-} bf16_tile;
 
-/* Rows of a finished run: out = act(c + bias) + channel_add + residual. */
-typedef struct bf16_finish {
-    const float *c;    // [rows][32]
-    const float *bias; // [32] in the order of the lanes
-    const float *add;  // [columns] or NULL
-    const sdi_mat *residual, *out;
-    int64_t row, column;   // of out
-    int32_t rows, columns; // at most 32 columns, GEGLU 16
-    sdi_act act;
-} bf16_finish;
+    /* What may be done beside the products, or not at all. */
+    bf16_rows *own;     // rows of these runs, whose residuals will be read soon; NULL: not yet
+    bf16_rows *before;  // with own: rows of the runs before, to be finished
+    const char *next;   // part of the weight that comes after this one, lines of it a step
+    int32_t next_lines;
+    int32_t ahead; // elements from a run to that of the next 32 channels, if taps are 3 x 3; or 0
+} bf16_tile;
 
 typedef struct bf16_isa {
     /* Around the calls of tile and finish of one piece, on its thread. */
     void (*enter)(void);
     void (*leave)(void);
     void (*tile)(const bf16_tile *tile);
-    void (*finish)(const bf16_finish *finish);
+    /* The next `count` rows, or what is left. */
+    void (*finish)(bf16_rows *rows, int32_t count);
     /* k numbers to blocks of 32 that lie `stride` apart, zeros behind the last; in NULL: zeros. */
     void (*fill_row)(uint16_t *out, int64_t stride, const void *in, sdi_dtype type, int64_t k);
+    int64_t linear_range, conv_range; // bytes of a panel that are multiplied in one go
+    int64_t waiting_panels, waiting_pieces; // at most and at least, with several ranges
 } bf16_isa;
 
 extern const bf16_isa sdi_x86_bf16_avx2, sdi_x86_bf16_avx512, sdi_x86_bf16_avx512bf16,
     sdi_x86_bf16_amx;
 
 void sdi_x86_bf16_linear(const bf16_isa *isa, const sdi_exec *exec, const sdi_linear *a);
-size_t sdi_x86_bf16_linear_scratch(const sdi_linear *a, int32_t workers);
+size_t sdi_x86_bf16_linear_scratch(const bf16_isa *isa, const sdi_linear *a, int32_t workers);
 void sdi_x86_bf16_conv(const bf16_isa *isa, const sdi_exec *exec, const sdi_conv *a);
-size_t sdi_x86_bf16_conv_scratch(const sdi_conv *a, int32_t workers);
+size_t sdi_x86_bf16_conv_scratch(const bf16_isa *isa, const sdi_conv *a, int32_t workers);
 
 /* Needs AVX512-BF16 beside what the tile of `isa` needs. */
 void sdi_x86_bf16_attention(const bf16_isa *isa, const sdi_exec *exec, const sdi_attention *a);

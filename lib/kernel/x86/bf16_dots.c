@@ -6,14 +6,10 @@
  */
 #include "kernel/x86/bf16.h"
 
-#include <cpuid.h>
 #include <string.h>
 
-int sdi_x86_bf16_dots_are_fast(void)
+int sdi_x86_bf16_dots_are_fast(const x86_cpu *cpu)
 {
-    uint32_t eax, name[3];
-    if (!(sdi_x86_sets_available() & SDI_SET_AVX512_BF16) ||
-        !__get_cpuid(0, &eax, &name[0], &name[2], &name[1]))
-        return 0;
-    return memcmp(name, "AuthenticAMD", sizeof name) == 0;
+    return (sdi_x86_sets_of(cpu) & SDI_SET_AVX512_BF16) &&
+           memcmp(cpu->maker, "AuthenticAMD", sizeof cpu->maker) == 0;
 }

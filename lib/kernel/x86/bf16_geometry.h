@@ -8,10 +8,7 @@
 
 #include "kernel/x86/bf16.h"
 
-enum {
-    BF16_RUNS_MAX = 48,    // of a block
-    BF16_STRETCHES_MAX = 16 // of a run
-};
+enum { BF16_RUNS_MAX = 48 }; // of a block
 
 /* A block is a rectangle of output pixels of one or several images. Its strip holds the lines of
  * input that it reads, halo and resizing included: place = (image * lines + y) * line +

@@ -6,8 +6,9 @@
  *         round the block's input into a strip, unless this worker has it already
  *         for each range of steps: for each panel: for each two runs: multiply; at the end finish
  *
- * A range of steps keeps its parts of strip and panel in the second-level cache; sums wait in fp32
- * between ranges. With many rows the pieces of one block follow each other, so that a worker
+ * A range of steps keeps its parts of strip and panel in the caches; sums wait in fp32 between
+ * ranges. Rows are finished one pair of runs late, so that a tile that computes beside vectors has
+ * both to do. With many rows the pieces of one block follow each other, so that a worker
  * fills its strip once and streams the weight. With few rows the weight is what must be read once:
  * all strips are filled first, by everybody, and the pieces of one panel follow each other.
  */
@@ -21,9 +22,9 @@
 enum {
     FEW_ROWS = 1024,
     PIECES = 128,           // wanted at least, so that threads end at the same time
-    PANELS_MAX = 4,         // of a piece whose sums wait
     FILL_CHANNELS = 128,    // of a strip, filled as one piece of work
-    RANGE_BYTES = 96 << 10, // of a panel
+    LINES_A_STEP = BF16_STEP_SIZE * 2 / 64, // of the weight
+    LINES_MAX = 8,          // of the next part of the weight, fetched a step
     HEADER = 64             // bytes
 };
 
@@ -42,32 +43,42 @@ typedef struct worker_state {
     int64_t block; // in the strip, -1: none
 } worker_state;
 
-static product product_of(const bf16_geometry *g)
+/* Panels of a piece whose sums wait: as many as may share a part of the strip, if enough pieces for
+ * all threads are left; all pieces nearly alike. */
+static int64_t waiting_panels(const bf16_isa *isa, int64_t panels, int64_t blocks)
+{
+    const int64_t groups = SDI_MAX(bf16_pieces(panels, isa->waiting_panels),
+                                   bf16_pieces(isa->waiting_pieces, blocks));
+    return bf16_pieces(panels, SDI_MIN(groups, panels));
+}
+
+static product product_of(const bf16_geometry *g, const bf16_isa *isa)
 {
     const sdi_packed *w = g->a.wt;
-    product p = {.g = g};
+    product p = {.g = g, .isa = isa};
     const int64_t panels = bf16_panels(w), steps = (int64_t)w->kh * w->kw;
     const int64_t blocks = bf16_channel_blocks(w);
-    const int64_t wanted = SDI_MAX(RANGE_BYTES / (steps * BF16_STEP_SIZE * 2), 1);
+    const int64_t bytes = steps > 1 ? isa->conv_range : isa->linear_range;
+    const int64_t wanted = SDI_MAX(bytes / (steps * BF16_STEP_SIZE * 2), 1);
     p.ranges = bf16_pieces(blocks, wanted);
     p.range_blocks = bf16_pieces(blocks, p.ranges);
     p.ranges = bf16_pieces(blocks, p.range_blocks);
-    p.panels_a_piece = bf16_pieces(panels, SDI_MIN(panels, bf16_pieces(PIECES, g->blocks)));
-    if (p.ranges > 1)
-        p.panels_a_piece = SDI_MIN(p.panels_a_piece, PANELS_MAX);
+    p.panels_a_piece =
+        p.ranges > 1 ? waiting_panels(isa, panels, g->blocks)
+                     : bf16_pieces(panels, SDI_MIN(panels, bf16_pieces(PIECES, g->blocks)));
     p.groups = bf16_pieces(panels, p.panels_a_piece);
     p.shared = g->a.n * g->a.oh * g->a.ow <= FEW_ROWS;
     p.offset_bytes = sdi_scratch_round((size_t)(blocks * steps) * sizeof(int32_t));
     p.strip_bytes = sdi_scratch_round((size_t)(g->places * blocks * BF16_STEP) * 2);
-    const int64_t sums = p.ranges > 1 ? p.panels_a_piece * (BF16_RUNS_MAX + 1) : 2;
+    const int64_t sums = p.ranges > 1 ? p.panels_a_piece * (BF16_RUNS_MAX + 1) : 4;
     p.sum_bytes = (size_t)(sums * BF16_RUN_FLOATS) * sizeof(float);
     p.worker_bytes = HEADER + p.sum_bytes + (p.shared ? 0 : p.strip_bytes);
     return p;
 }
 
-static size_t scratch_of(const bf16_geometry *g, int32_t workers)
+static size_t scratch_of(const bf16_geometry *g, const bf16_isa *isa, int32_t workers)
 {
-    const product p = product_of(g);
+    const product p = product_of(g, isa);
     return p.offset_bytes + (p.shared ? (size_t)g->blocks * p.strip_bytes : 0) +
            (size_t)workers * p.worker_bytes;
 }
@@ -108,52 +119,123 @@ static void order_bias(const sdi_conv *a, int64_t panel, float *bias)
     }
 }
 
-static void finish_run(const product *p, const bf16_run *run, int64_t panel, const float *c)
+/* A piece at work. */
+typedef struct piece {
+    const product *p;
+    const uint16_t *strip;
+    float *sums;
+    int64_t first, end; // panels
+    int64_t after;      // the panel that this worker will probably want then
+    int32_t run_count;
+    bf16_run runs[BF16_RUNS_MAX];
+    /* Of the last two pairs of runs, and of the last two panels. */
+    bf16_rows rows[2];
+    float bias[2][BF16_LANES];
+    int32_t turn; // the pair of runs that comes
+} piece;
+
+/* The rows of `count` runs whose sums will be at c. */
+static void set_rows(const piece *w, const bf16_run *runs, int32_t count, int64_t panel,
+                     const float *c, bf16_rows *rows)
 {
+    const product *p = w->p;
     const sdi_conv *a = &p->g->a;
     const int64_t lanes = a->wt->geglu ? BF16_LANES / 2 : BF16_LANES;
     const int64_t columns = a->wt->geglu ? a->wt->n / 2 : a->wt->n;
-    float bias[BF16_LANES];
-    order_bias(a, panel, bias);
-    bf16_finish f = {.bias = bias, .residual = &a->residual, .out = &a->out,
-                     .column = panel * lanes, .act = p->g->act};
-    f.columns = (int32_t)SDI_MIN(lanes, columns - f.column);
-    for (int32_t i = 0; i < run->stretch_count; i++) {
-        const bf16_stretch *s = &run->stretches[i];
-        f.c = c + s->first * BF16_LANES;
-        f.row = s->out;
-        f.rows = s->rows;
-        f.add = a->channel_add.data ? (const float *)a->channel_add.data +
-                                          s->image * a->channel_add.ld + f.column
-                                    : NULL;
-        p->isa->finish(&f);
+    rows->bias = w->bias[panel % 2];
+    rows->residual = &a->residual;
+    rows->out = &a->out;
+    rows->column = panel * lanes;
+    rows->columns = (int32_t)SDI_MIN(lanes, columns - rows->column);
+    rows->act = p->g->act;
+    rows->count = rows->left = 0;
+    rows->finished = rows->fetched = (bf16_cursor){0, 0};
+    for (int32_t r = 0; r < count; r++, c += BF16_RUN_FLOATS)
+        for (int32_t i = 0; i < runs[r].stretch_count; i++) {
+            const bf16_stretch *s = &runs[r].stretches[i];
+            bf16_part *part = &rows->parts[rows->count++];
+            *part = (bf16_part){.c = c + s->first * BF16_LANES, .row = s->out, .rows = s->rows};
+            if (a->channel_add.data)
+                part->add = (const float *)a->channel_add.data + s->image * a->channel_add.ld +
+                            rows->column;
+            rows->left += s->rows;
+        }
+}
+
+static const uint16_t *part_of_weight(const product *p, int64_t panel, int64_t range)
+{
+    const sdi_packed *w = p->g->a.wt;
+    return (const uint16_t *)w->data + panel * bf16_panel_size(w) +
+           range * p->range_blocks * w->kh * w->kw * BF16_STEP_SIZE;
+}
+
+static const uint16_t *next_part(const piece *w, int64_t panel, int64_t range)
+{
+    if (panel + 1 < w->end)
+        return part_of_weight(w->p, panel + 1, range);
+    return range + 1 < w->p->ranges ? part_of_weight(w->p, w->first, range + 1)
+                                    : part_of_weight(w->p, w->after, 0);
+}
+
+/* Multiplies runs i and i + 1 (if there is one); at the last range their rows are finished while
+ * the next ones are multiplied. */
+static void multiply_pair(piece *w, bf16_tile *t, int32_t i, int64_t panel, int last)
+{
+    const int32_t count = SDI_MIN(w->run_count - i, 2);
+    const bf16_run *runs = &w->runs[i];
+    bf16_rows *own = &w->rows[w->turn], *before = &w->rows[!w->turn];
+    t->a[0] = w->strip + runs[0].at * BF16_STEP;
+    t->a[1] = w->strip + runs[count - 1].at * BF16_STEP;
+    t->rows[0] = runs[0].rows;
+    t->rows[1] = count > 1 ? runs[1].rows : 0;
+    if (!last) {
+        w->p->isa->tile(t);
+        return;
+    }
+    set_rows(w, runs, count, panel, t->c, own);
+    t->own = own;
+    t->before = before;
+    w->p->isa->tile(t);
+    w->p->isa->finish(before, before->left);
+    w->turn = !w->turn;
+}
+
+/* One panel, one range of steps, all runs of a block. */
+static void multiply_panel(piece *w, int64_t panel, int64_t range)
+{
+    const product *p = w->p;
+    const sdi_packed *wt = p->g->a.wt;
+    const int64_t taps = (int64_t)wt->kh * wt->kw, block0 = range * p->range_blocks;
+    const int64_t blocks = SDI_MIN(p->range_blocks, bf16_channel_blocks(wt) - block0);
+    const int32_t pairs = (w->run_count + 1) / 2;
+    const int last = range + 1 == p->ranges;
+    bf16_tile t = {.steps = blocks * taps, .last_pairs = 16, .add = range > 0};
+    t.offsets = (const int32_t *)(const void *)p->offsets + block0 * taps;
+    t.b = part_of_weight(p, panel, range);
+    t.next = (const char *)next_part(w, panel, range);
+    t.next_lines = SDI_MIN((LINES_A_STEP + pairs - 1) / pairs, LINES_MAX);
+    t.ahead = wt->kh == 3 && wt->kw == 3 && p->g->a.stride == 1
+                  ? (int32_t)(p->g->places * BF16_STEP)
+                  : 0;
+    if (last)
+        order_bias(&p->g->a, panel, w->bias[panel % 2]);
+    for (int32_t i = 0; i < w->run_count; i += 2) {
+        t.c = p->ranges > 1
+                  ? w->sums + ((panel - w->first) * (BF16_RUNS_MAX + 1) + i) * BF16_RUN_FLOATS
+                  : w->sums + 2 * w->turn * BF16_RUN_FLOATS;
+        multiply_pair(w, &t, i, panel, last);
+        t.next += t.steps * t.next_lines * 64;
     }
 }
 
-/* One panel, one range of steps, all runs of a block; c: [runs][16][32], or [2] if one range. */
-static void multiply_panel(const product *p, const bf16_run *runs, int32_t count, int64_t panel,
-                           int64_t range, const uint16_t *strip, float *c)
+/* The panels of a piece, and the first of the worker's next piece if nobody takes that. */
+static void set_panels(piece *w, int64_t block, int64_t group)
 {
-    const sdi_packed *w = p->g->a.wt;
-    const int64_t taps = (int64_t)w->kh * w->kw, block0 = range * p->range_blocks;
-    const int64_t blocks = SDI_MIN(p->range_blocks, bf16_channel_blocks(w) - block0);
-    bf16_tile t = {.steps = blocks * taps, .last_pairs = 16, .add = range > 0};
-    t.offsets = (const int32_t *)(const void *)p->offsets + block0 * taps;
-    t.b = (const uint16_t *)w->data + panel * bf16_panel_size(w) + block0 * taps * BF16_STEP_SIZE;
-    for (int32_t i = 0; i < count; i += 2) {
-        const int32_t second = SDI_MIN(i + 1, count - 1);
-        t.a[0] = strip + runs[i].at * BF16_STEP;
-        t.a[1] = strip + runs[second].at * BF16_STEP;
-        t.rows[0] = runs[i].rows;
-        t.rows[1] = second > i ? runs[second].rows : 0;
-        t.c = c + (p->ranges > 1 ? i * BF16_RUN_FLOATS : 0);
-        p->isa->tile(&t);
-        if (range + 1 < p->ranges)
-            continue;
-        finish_run(p, &runs[i], panel, t.c);
-        if (second > i)
-            finish_run(p, &runs[second], panel, t.c + BF16_RUN_FLOATS);
-    }
+    const product *p = w->p;
+    const int64_t panels = bf16_panels(p->g->a.wt);
+    w->first = group * p->panels_a_piece;
+    w->end = SDI_MIN(w->first + p->panels_a_piece, panels);
+    w->after = p->shared && block + 1 < p->g->blocks ? w->first : w->end % panels;
 }
 
 static void multiply_piece(void *argument, int64_t index, int32_t worker)
@@ -161,21 +243,21 @@ static void multiply_piece(void *argument, int64_t index, int32_t worker)
     const product *p = argument;
     const int64_t blocks = p->g->blocks;
     const int64_t block = p->shared ? index % blocks : index / p->groups;
-    const int64_t group = p->shared ? index / blocks : index % p->groups;
-    const int64_t first = group * p->panels_a_piece;
-    const int64_t end = SDI_MIN(first + p->panels_a_piece, bf16_panels(p->g->a.wt));
     char *scratch = p->workers + (size_t)worker * p->worker_bytes;
-    float *c = (float *)(void *)(scratch + HEADER);
     const unsigned callers = fpu_enter();
-    const uint16_t *strip = strip_of(p, block, scratch);
-    bf16_run runs[BF16_RUNS_MAX];
-    const int32_t count = sdi_x86_bf16_runs(p->g, block, runs);
-    const int64_t panel_floats = p->ranges > 1 ? (BF16_RUNS_MAX + 1) * BF16_RUN_FLOATS : 0;
+    piece w;
+    w.p = p;
+    w.strip = strip_of(p, block, scratch);
+    w.sums = (float *)(void *)(scratch + HEADER);
+    w.run_count = sdi_x86_bf16_runs(p->g, block, w.runs);
+    w.turn = w.rows[0].left = w.rows[1].left = 0;
+    set_panels(&w, block, p->shared ? index / blocks : index % p->groups);
     p->isa->enter();
     for (int64_t range = 0; range < p->ranges; range++)
-        for (int64_t panel = first; panel < end; panel++)
-            multiply_panel(p, runs, count, panel, range, strip,
-                           c + (panel - first) * panel_floats);
+        for (int64_t panel = w.first; panel < w.end; panel++)
+            multiply_panel(&w, panel, range);
+    bf16_rows *late = &w.rows[!w.turn];
+    p->isa->finish(late, late->left);
     p->isa->leave();
     fpu_leave(callers);
 }
@@ -192,8 +274,7 @@ static void set_offsets(const product *p)
 
 static void run(const bf16_geometry *g, const bf16_isa *isa, const sdi_exec *exec)
 {
-    product p = product_of(g);
-    p.isa = isa;
+    product p = product_of(g, isa);
     p.offsets = exec->scratch;
     p.strips = p.offsets + p.offset_bytes;
     p.workers = p.strips + (p.shared ? (size_t)g->blocks * p.strip_bytes : 0);
@@ -214,10 +295,10 @@ void sdi_x86_bf16_linear(const bf16_isa *isa, const sdi_exec *exec, const sdi_li
     run(&g, isa, exec);
 }
 
-size_t sdi_x86_bf16_linear_scratch(const sdi_linear *a, int32_t workers)
+size_t sdi_x86_bf16_linear_scratch(const bf16_isa *isa, const sdi_linear *a, int32_t workers)
 {
     const bf16_geometry g = sdi_x86_bf16_geometry_linear(a);
-    return scratch_of(&g, workers);
+    return scratch_of(&g, isa, workers);
 }
 
 void sdi_x86_bf16_conv(const bf16_isa *isa, const sdi_exec *exec, const sdi_conv *a)
@@ -226,8 +307,8 @@ void sdi_x86_bf16_conv(const bf16_isa *isa, const sdi_exec *exec, const sdi_conv
     run(&g, isa, exec);
 }
 
-size_t sdi_x86_bf16_conv_scratch(const sdi_conv *a, int32_t workers)
+size_t sdi_x86_bf16_conv_scratch(const bf16_isa *isa, const sdi_conv *a, int32_t workers)
 {
     const bf16_geometry g = sdi_x86_bf16_geometry_conv(a);
-    return scratch_of(&g, workers);
+    return scratch_of(&g, isa, workers);
 }

@@ -19,6 +19,10 @@ static inline void fill_block(uint16_t *out, const void *in, sdi_dtype type)
 
 static void fill_part(uint16_t *out, const void *in, sdi_dtype type, int64_t count)
 {
+    if (type == SDI_BF16) {
+        vec_copy_32(out, in, count);
+        return;
+    }
     float wide[BF16_STEP] = {0};
     elements_widen(wide, in, type, count);
     fill_block(out, wide, SDI_F32);
@@ -81,34 +85,57 @@ static inline vec finish_act(sdi_act act, vec x)
     return x;
 }
 
-/* The VEC lanes of row r from `lane` on, activated. */
-static inline vec finish_lanes(const bf16_finish *f, int32_t r, int32_t lane)
+/* The VEC lanes from c on, activated. */
+static inline vec finish_lanes(const bf16_rows *f, const float *c, const float *bias)
 {
-    const float *c = f->c + r * BF16_LANES + lane;
-    const vec x = vec_add(vec_loadu(c), vec_loadu(f->bias + lane));
+    const vec x = vec_add(vec_loadu(c), vec_loadu(bias));
     if (f->act != SDI_ACT_GEGLU)
         return finish_act(f->act, x);
-    const vec gate = vec_add(vec_loadu(c + 16), vec_loadu(f->bias + lane + 16));
+    const vec gate = vec_add(vec_loadu(c + 16), vec_loadu(bias + 16));
     return vec_mul(x, vec_gelu(gate));
 }
 
-static void finish(const bf16_finish *f)
+static inline void finish_row(const bf16_rows *f, const bf16_part *part, int32_t r)
 {
-    for (int32_t r = 0; r < f->rows; r++) {
-        char *to = elements_at(f->out, f->row + r, f->column);
-        const char *more =
-            f->residual->data ? elements_at(f->residual, f->row + r, f->column) : NULL;
-        const size_t size = f->out->type == SDI_F32 ? 4 : 2;
-        const size_t more_size = f->residual->type == SDI_F32 ? 4 : 2;
-        for (int32_t lane = 0; lane < f->columns; lane += VEC) {
-            const int64_t count = f->columns - lane;
-            vec x = finish_lanes(f, r, lane);
-            if (f->add)
-                x = vec_add(x, vec_load(f->add + lane, count));
-            if (more)
-                x = vec_add(x, finish_load(more + (size_t)lane * more_size, f->residual->type,
-                                           count));
-            finish_store(to + (size_t)lane * size, f->out->type, x, count);
-        }
+    char *to = elements_at(f->out, part->row + r, f->column);
+    const char *more =
+        f->residual->data ? elements_at(f->residual, part->row + r, f->column) : NULL;
+    const size_t size = f->out->type == SDI_F32 ? 4 : 2;
+    const size_t more_size = f->residual->type == SDI_F32 ? 4 : 2;
+    for (int32_t lane = 0; lane < f->columns; lane += VEC) {
+        const int64_t count = f->columns - lane;
+        vec x = finish_lanes(f, part->c + r * BF16_LANES + lane, f->bias + lane);
+        if (part->add)
+            x = vec_add(x, vec_load(part->add + lane, count));
+        if (more)
+            x = vec_add(x, finish_load(more + (size_t)lane * more_size, f->residual->type, count));
+        finish_store(to + (size_t)lane * size, f->out->type, x, count);
+    }
+}
+
+static inline void next_row(const bf16_rows *f, bf16_cursor *at)
+{
+    if (++at->row == f->parts[at->part].rows)
+        *at = (bf16_cursor){at->part + 1, 0};
+}
+
+static void finish(bf16_rows *f, int32_t count)
+{
+    count = SDI_MIN(count, f->left);
+    for (int32_t i = 0; i < count; i++, next_row(f, &f->finished))
+        finish_row(f, &f->parts[f->finished.part], f->finished.row);
+    f->left -= count;
+}
+
+/* Residuals of the next `count` rows, so that finishing them need not wait for memory. */
+static inline void fetch(bf16_rows *f, int32_t count)
+{
+    const size_t size = f->residual->type == SDI_F32 ? 4 : 2;
+    for (int32_t i = 0; i < count && f->fetched.part < f->count; i++) {
+        const bf16_part *part = &f->parts[f->fetched.part];
+        const char *at = elements_at(f->residual, part->row + f->fetched.row, f->column);
+        __builtin_prefetch(at, 0, 3);
+        __builtin_prefetch(at + (size_t)(f->columns - 1) * size, 0, 3);
+        next_row(f, &f->fetched);
     }
 }

@@ -7,6 +7,7 @@
 #include "kernel/x86/bf16.h"
 
 #include <cpuid.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -53,36 +54,72 @@ static int request_tiles(void)
 #endif
 }
 
-uint32_t sdi_x86_sets_available(void)
+x86_cpu sdi_x86_cpu(void)
+{
+    x86_cpu c;
+    memset(&c, 0, sizeof c);
+    const cpuid_regs zero = cpuid(0, 0), one = cpuid(1, 0), seven = cpuid(7, 0);
+    const uint32_t maker[3] = {zero.ebx, zero.edx, zero.ecx};
+    memcpy(c.maker, maker, sizeof c.maker);
+    c.one_ecx = one.ecx;
+    c.seven_ebx = seven.ebx;
+    c.seven_edx = seven.edx;
+    c.seven1_eax = seven.eax >= 1 ? cpuid(7, 1).eax : 0;
+    c.xcr0 = one.ecx & bit_OSXSAVE ? enabled_registers() : 0;
+    if (cpuid(0x1d, 0).eax >= 1) { // the highest palette
+        const cpuid_regs palette = cpuid(0x1d, 1);
+        c.tiles = palette.ebx >> 16;
+        c.tile_row_bytes = palette.ebx & 0xffff;
+        c.tile_rows = palette.ecx & 0xffff;
+    }
+    c.product_k = cpuid(0x1e, 0).ebx & 0xff;
+    c.product_row_bytes = cpuid(0x1e, 0).ebx >> 8 & 0xffff;
+    return c;
+}
+
+/* Eight tiles of 16 rows of 64 bytes, and products of such. */
+static int has_whole_tiles(const x86_cpu *c)
+{
+    return c->tiles >= 8 && c->tile_row_bytes >= 64 && c->tile_rows >= 16 && c->product_k >= 16 &&
+           c->product_row_bytes >= 64;
+}
+
+uint32_t sdi_x86_sets_of(const x86_cpu *c)
 {
     uint32_t sets = 0;
-    const cpuid_regs one = cpuid(1, 0), seven = cpuid(7, 0), seven1 = cpuid(7, 1);
-
-    if (!(one.ecx & bit_OSXSAVE))
-        return sets;
-    const uint32_t xcr0 = enabled_registers();
 #ifdef SDI_BUILD_AVX2
-    if (!has_all(one.ecx, bit_AVX | bit_FMA | bit_F16C) || !(seven.ebx & bit_AVX2) ||
-        !has_all(xcr0, XCR0_AVX))
+    if (!has_all(c->one_ecx, bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C) ||
+        !(c->seven_ebx & bit_AVX2) || !has_all(c->xcr0, XCR0_AVX))
         return sets;
     sets |= SDI_SET_AVX2;
 #endif
 #ifdef SDI_BUILD_AVX512
-    if (!has_all(seven.ebx, bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_AVX512DQ) ||
-        !has_all(xcr0, XCR0_AVX512))
+    if (!has_all(c->seven_ebx, bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_AVX512DQ) ||
+        !has_all(c->xcr0, XCR0_AVX512))
         return sets;
     sets |= SDI_SET_AVX512;
 #endif
 #ifdef SDI_BUILD_AVX512BF16
-    if (!(seven1.eax & 1u << 5)) // AVX512_BF16
+    if (!(c->seven1_eax & 1u << 5)) // AVX512_BF16
         return sets;
     sets |= SDI_SET_AVX512_BF16;
 #endif
 #ifdef SDI_BUILD_AMX
-    if (!has_all(seven.edx, 1u << 22 | 1u << 24) || // AMX-BF16, AMX-TILE
-        !has_all(xcr0, XCR0_AMX) || !request_tiles() || !sdi_x86_amx_works())
+    if (!has_all(c->seven_edx, 1u << 22 | 1u << 24) || // AMX-BF16, AMX-TILE
+        !has_all(c->xcr0, XCR0_AMX) || !has_whole_tiles(c))
         return sets;
     sets |= SDI_SET_AMX_BF16;
+#endif
+    return sets;
+}
+
+uint32_t sdi_x86_sets_available(uint32_t mask)
+{
+    const x86_cpu c = sdi_x86_cpu();
+    uint32_t sets = sdi_x86_sets_of(&c) & mask;
+#ifdef SDI_BUILD_AMX
+    if ((sets & SDI_SET_AMX_BF16) && (!request_tiles() || !sdi_x86_amx_works()))
+        sets &= ~(uint32_t)SDI_SET_AMX_BF16;
 #endif
     return sets;
 }

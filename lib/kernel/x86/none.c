@@ -4,18 +4,26 @@
  */
 #include "kernel/x86/x86.h"
 
-uint32_t sdi_x86_sets_available(void)
+uint32_t sdi_x86_sets_available(uint32_t mask)
 {
+    (void)mask;
     return 0;
 }
 
-void sdi_kernels_init_x86(sdi_kernels *kernels, uint32_t mask)
+void sdi_kernels_init_x86(sdi_kernels *kernels, uint32_t sets)
 {
     (void)kernels;
-    (void)mask;
+    (void)sets;
 }
 
-int sdi_x86_bf16_dots_are_fast(void)
+x86_cpu sdi_x86_cpu(void)
 {
+    const x86_cpu none = {.one_ecx = 0};
+    return none;
+}
+
+int sdi_x86_bf16_dots_are_fast(const x86_cpu *cpu)
+{
+    (void)cpu;
     return 0;
 }

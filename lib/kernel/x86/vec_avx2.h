@@ -10,6 +10,7 @@
 
 #include <immintrin.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef __m256 vec;
 enum { VEC = 8 };
@@ -164,6 +165,13 @@ static inline vec vec_load_bf16(const uint16_t *from)
 {
     const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)from));
     return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
+
+/* The first `count` of 32 elements, zeros behind them. */
+static inline void vec_copy_32(uint16_t *to, const uint16_t *from, int64_t count)
+{
+    memset(to + count, 0, (size_t)(32 - count) * sizeof *to);
+    memcpy(to, from, (size_t)count * sizeof *to);
 }
 
 static inline void vec_store_f16(uint16_t *to, vec x)

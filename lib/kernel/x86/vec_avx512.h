@@ -163,6 +163,13 @@ static inline void vec_store_f16(uint16_t *to, vec x)
     _mm256_storeu_si256((__m256i *)to, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
 }
 
+/* The first `count` of 32 elements, zeros behind them. */
+static inline void vec_copy_32(uint16_t *to, const uint16_t *from, int64_t count)
+{
+    const __mmask32 wanted = count >= 32 ? 0xffffffff : ((__mmask32)1 << count) - 1;
+    _mm512_storeu_si512(to, _mm512_maskz_loadu_epi16(wanted, from));
+}
+
 #ifdef __AVX512BF16__
 static inline void vec_store_bf16(uint16_t *to, vec x)
 {

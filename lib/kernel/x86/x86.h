@@ -11,16 +11,29 @@
 
 #include "kernel/kernel.h"
 
-/* The sets (SDI_SET_*) that were compiled in and that CPU and operating system can run. Each
- * implies the ones before it: AVX512 needs AVX2, AVX512_BF16 and AMX_BF16 need AVX512. */
-uint32_t sdi_x86_sets_available(void);
+/* What CPUID and XGETBV say. */
+typedef struct x86_cpu {
+    char maker[12];
+    uint32_t one_ecx, seven_ebx, seven_edx, seven1_eax; // of leaf 1, leaf 7, leaf 7.1
+    uint32_t xcr0;                                       // registers that the system saves
+    uint32_t tiles, tile_rows, tile_row_bytes;           // of palette 1
+    uint32_t product_k, product_row_bytes;               // largest of a tile product
+} x86_cpu;
 
-/* Whether vdpbf16ps does twice the multiply-adds of fp32 in a cycle on this CPU. */
-int sdi_x86_bf16_dots_are_fast(void);
+x86_cpu sdi_x86_cpu(void);
+/* The sets (SDI_SET_*) that were compiled in and that such a CPU can run. */
+uint32_t sdi_x86_sets_of(const x86_cpu *cpu);
+/* Whether vdpbf16ps does twice the multiply-adds of fp32 in a cycle on such a CPU. */
+int sdi_x86_bf16_dots_are_fast(const x86_cpu *cpu);
 
-/* Overwrites what the sets of `mask` (cut to the available ones) do better. kernels->operand says
- * for which element type. */
-void sdi_kernels_init_x86(sdi_kernels *kernels, uint32_t mask);
+/* The sets of `mask` that CPU and operating system can run. Tiles are asked of the system only if
+ * they are in the mask: a permission cannot be given back, and raises what the system demands of
+ * alternative signal stacks. */
+uint32_t sdi_x86_sets_available(uint32_t mask);
+
+/* Overwrites what these sets, and those that they stand on, do better; they must be there.
+ * kernels->operand says for which element type. */
+void sdi_kernels_init_x86(sdi_kernels *kernels, uint32_t sets);
 
 /* The hooks, called by sdi_kernels_init_x86 with a mask of sets that may be executed (AVX2 at
  * least; lower sets are always in it). Each is a ladder: one early return per missing set, later
