@@ -195,8 +195,8 @@ sdiff_status sdi_request_check(const sdi_session *s, sdiff_generate_params *r)
         return refuse(s, "clip skip", r->clip_skip, 0, config->clip.layers);
     if (!within(r->final_sigma_min, 0, 2))
         return refuse(s, "end of the noise levels", r->final_sigma_min, 0, 2);
-    if (r->brownian < 0 || r->brownian > 1)
-        return refuse(s, "brownian", r->brownian, 0, 1);
+    if (!within(r->brownian, 0, 1))
+        return refuse(s, "Brownian path", r->brownian, 0, 1);
     SDI_TRY(check_tile(s, r->tile, scale));
     return check_inputs(s, r);
 }
