@@ -54,8 +54,9 @@ static sdiff_status check_model(const sdi_session *s, const sdiff_generate_param
     if (config->family >= SDI_FAMILY_VAE)
         return unsupported(s, alone[config->family]);
     if (config->task == SDI_TASK_EDIT)
-        return unsupported(s, "is a model for editing pictures by instructions (8 input channels), "
-                              "which is not supported");
+        return unsupported(s, "edits pictures by instructions (InstructPix2Pix, 8 input channels): "
+                              "its two guidance scales are not supported; a model of 4 channels "
+                              "changes pictures by image to image");
     const int latent = sdi_has_autoencoder(config);
     if (latent && config->vae.image_channels != 3)
         return unsupported(s, "has an autoencoder for other pictures than those of 3 colours");
