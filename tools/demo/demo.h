@@ -33,11 +33,14 @@ typedef struct settings {
     int64_t rng, spacing, compute, prediction, ema; // indices of the public enums
     int64_t emphasis;
     word_list loras, embeddings, controls, control_images;
-    int64_t control_hint, canny, guess; // hint: 0 as it is, 1 edges, 2 strokes
+    int64_t control_hint, canny, guess; // hint: an index as below
     int64_t memory_limit; // bytes, 0: none
     int64_t tile;         // the autoencoder in tiles
     int64_t list_samplers, verbose, quiet, version, help;
 } settings;
+
+/* What --control-hint makes of a picture. */
+enum { SETTINGS_IMAGE, SETTINGS_CANNY, SETTINGS_SCRIBBLE };
 
 void settings_init(settings *s);
 /* All of argv over what is in s; 0 after a complaint. */
@@ -50,7 +53,7 @@ int settings_find_word(const char *option, const char *word, int64_t *value); //
 /* ---- parameters.c: settings in a PNG, in the form that A1111's web UI writes --------------- */
 
 /* What a picture was made with: a text for its "parameters" chunk, to be freed; NULL: no memory. */
-char *parameters_write(const settings *s, int64_t seed, int width, int height, const char *model);
+char *parameters_write(const settings *s, int64_t seed, const char *model);
 
 /* Overlays the settings of a text, which is cut up and has to outlive s. Returns an exit code.
  * `ignored` receives the names of settings that change pictures and are not known here, `model` the

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char only_masked[] = "Only masked"; // in place of the whole picture
+
 /* ---- writing --------------------------------------------------------------------------------- */
 
 static void put_quoted(FILE *out, const char *text)
@@ -79,7 +81,43 @@ static void put_model(FILE *out, const settings *s, const char *model)
         put_text(out, "EMA", "1");
 }
 
-char *parameters_write(const settings *s, int64_t seed, int width, int height, const char *model)
+static void put_list(FILE *out, const char *key, const word_list *list)
+{
+    for (int i = 0; i < list->count; i++) {
+        char numbered[32];
+        snprintf(numbered, sizeof numbered, "%s %d", key, i);
+        put_text(out, numbered, list->words[i]);
+    }
+}
+
+/* Adapters and ControlNets as the command line has them. */
+static void put_files(FILE *out, const settings *s)
+{
+    put_list(out, "LoRA", &s->loras);
+    put_list(out, "Embedding", &s->embeddings);
+    put_list(out, "Control", &s->controls);
+    if (s->controls.count) {
+        put_list(out, "Control image", &s->control_images);
+        put_text(out, "Control hint",
+                 settings_word("control-hint", s->canny ? SETTINGS_CANNY : s->control_hint));
+        if (s->guess)
+            put_text(out, "Control guess", "1");
+    }
+    if (s->taesd)
+        put_text(out, "TAESD", s->taesd);
+}
+
+static void put_inpainting(FILE *out, const settings *s)
+{
+    put_real(out, "Mask blur", s->mask_blur);
+    if (s->inpaint_area)
+        fprintf(out, ", Inpaint area: %s, Masked area padding: %lld", only_masked,
+                (long long)s->mask_padding);
+    if (s->raw_decode)
+        put_text(out, "Raw decode", "1");
+}
+
+char *parameters_write(const settings *s, int64_t seed, const char *model)
 {
     char *text = NULL;
     size_t size = 0;
@@ -92,12 +130,13 @@ char *parameters_write(const settings *s, int64_t seed, int width, int height, c
     fprintf(out, "Steps: %lld", (long long)s->steps);
     put_sampler(out, s);
     put_real(out, "CFG scale", s->cfg_scale);
-    fprintf(out, ", Seed: %lld, Size: %dx%d", (long long)seed, width, height);
+    fprintf(out, ", Seed: %lld, Size: %lldx%lld", (long long)seed, (long long)s->width,
+            (long long)s->height);
     put_model(out, s, model);
     if (s->init_img)
         put_real(out, "Denoising strength", inputs_strength(s));
     if (s->mask)
-        put_real(out, "Mask blur", s->mask_blur);
+        put_inpainting(out, s);
     if (s->clip_skip)
         fprintf(out, ", Clip skip: %lld", (long long)s->clip_skip);
     if (s->eta >= 0)
@@ -106,6 +145,11 @@ char *parameters_write(const settings *s, int64_t seed, int width, int height, c
         put_real(out, "CFG rescale", s->cfg_rescale);
     if (s->spacing)
         put_text(out, "Spacing", settings_word("spacing", s->spacing));
+    if (s->emphasis)
+        put_text(out, "Emphasis", settings_word("emphasis", s->emphasis));
+    if (s->tile)
+        put_text(out, "Tiled", "1");
+    put_files(out, s);
     fprintf(out, ", RNG: %s, Version: libstablediff %s", s->rng ? "NV" : "CPU",
             sdiff_version_string());
     if (fclose(out) == 0)
@@ -215,6 +259,50 @@ static int is(const char *key, const char *name)
     return strcmp(key, name) == 0;
 }
 
+/* "Control 0", "LoRA 2": the lists that put_files() writes. */
+static word_list *list_of(settings *s, const char *key)
+{
+    const struct {
+        const char *name;
+        word_list *list;
+    } lists[] = {{"LoRA ", &s->loras},
+                 {"Embedding ", &s->embeddings},
+                 {"Control ", &s->controls},
+                 {"Control image ", &s->control_images}};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        const size_t length = strlen(lists[i].name);
+        if (strncmp(key, lists[i].name, length) == 0 && key[length] >= '0' && key[length] <= '9')
+            return lists[i].list;
+    }
+    return NULL;
+}
+
+static int take_listed(word_list *list, const char *key, const char *value)
+{
+    if (list->count == MAX_LIST)
+        return number_expected(key, value);
+    list->words[list->count++] = value;
+    return 0;
+}
+
+/* A1111 writes "No norm" for no_norm. */
+static int take_emphasis(settings *s, const char *key, char *value)
+{
+    for (char *at = value; *at; at++)
+        *at = *at == ' ' ? '_' : (char)(*at >= 'A' && *at <= 'Z' ? *at - 'A' + 'a' : *at);
+    return take_word("emphasis", key, value, &s->emphasis);
+}
+
+/* Flags that only this program writes: 0 or 1. */
+static int64_t *flag_of(settings *s, const char *key)
+{
+    return is(key, "EMA")             ? &s->ema
+           : is(key, "Tiled")         ? &s->tile
+           : is(key, "Raw decode")    ? &s->raw_decode
+           : is(key, "Control guess") ? &s->guess
+                                      : NULL;
+}
+
 static int take(reader *r, const char *key, char *value)
 {
     settings *s = r->s;
@@ -240,8 +328,16 @@ static int take(reader *r, const char *key, char *value)
         return is(key, "Spacing") ? take_word("spacing", key, value, &s->spacing)
                : is(key, "Compute") ? take_word("compute", key, value, &s->compute)
                                     : take_word("prediction", key, value, &s->prediction);
-    if (is(key, "EMA"))
-        return take_whole(key, value, 0, 1, &s->ema);
+    if (is(key, "Control hint"))
+        return take_word("control-hint", key, value, &s->control_hint);
+    if (is(key, "Emphasis"))
+        return take_emphasis(s, key, value);
+    if (is(key, "Masked area padding"))
+        return take_whole(key, value, 0, INT32_MAX, &s->mask_padding);
+    if (flag_of(s, key))
+        return take_whole(key, value, 0, 1, flag_of(s, key));
+    if (list_of(s, key))
+        return take_listed(list_of(s, key), key, value);
     if (is(key, "Sampler"))
         r->sampler = value;
     else if (is(key, "Sampler id"))
@@ -250,6 +346,10 @@ static int take(reader *r, const char *key, char *value)
         r->schedule = value;
     else if (is(key, "Model"))
         r->model = value;
+    else if (is(key, "TAESD"))
+        s->taesd = value;
+    else if (is(key, "Inpaint area"))
+        s->inpaint_area = is(value, only_masked);
     else if (is(key, "RNG"))
         s->rng = !is(value, "CPU") && !is(value, "cpu");
     else

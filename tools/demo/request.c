@@ -80,6 +80,22 @@ static int recall(demo *d, settings *s)
     return code;
 }
 
+/* Lists that the command line has are not added to the picture's; what belongs to a mask needs one,
+ * which a picture does not name. */
+static void drop_named(settings *recalled, const settings *named)
+{
+    if (!named->mask)
+        recalled->inpaint_area = recalled->raw_decode = 0;
+    if (named->loras.count)
+        recalled->loras.count = 0;
+    if (named->embeddings.count)
+        recalled->embeddings.count = 0;
+    if (named->controls.count)
+        recalled->controls.count = recalled->control_images.count = 0;
+    if (named->control_images.count)
+        recalled->control_images.count = 0;
+}
+
 int demo_read_settings(demo *d, int argc, char **argv)
 {
     settings *s = &d->settings;
@@ -88,9 +104,11 @@ int demo_read_settings(demo *d, int argc, char **argv)
         return EXIT_USAGE;
     if (s->help || s->version || s->list_samplers || !s->from_png)
         return 0;
+    const settings named = *s;
     const int code = recall(d, s);
     if (code)
         return code;
+    drop_named(s, &named);
     return settings_read(s, argc, argv) ? 0 : EXIT_USAGE; // options come before the picture's
 }
 
@@ -246,9 +264,7 @@ static void fill_request(const demo *d, int64_t seed, sdiff_generate_params *req
 static int save(demo *d, sdiff_image *picture, int64_t seed, const char *path)
 {
     char *model = model_name(d->settings.model);
-    char *text = model ? parameters_write(&d->settings, seed, sdiff_image_width(picture),
-                                          sdiff_image_height(picture), model)
-                       : NULL;
+    char *text = model ? parameters_write(&d->settings, seed, model) : NULL;
     const char *const texts[] = {"parameters", text, NULL};
     const sdiff_status status = text
                                     ? sdiff_image_save_png(d->context, picture, path, texts)
