@@ -216,16 +216,23 @@ static sdiff_status feed_timestep(probe *p, sdi_plan *plan, int64_t b)
 
 static sdiff_status feed_residuals(probe *p, sdi_plan *plan)
 {
-    char name[32];
-    SDI_TRY(feed(p, plan, "mid_residual", sdi_tensors_find(p->in, "mid_residual"), 0));
-    for (int i = 0;; i++) {
+    char name[32] = "mid_residual";
+    const sdi_tensor_out *r = NULL;
+    int i = 0;
+    SDI_TRY(input(p, name, 4, &r));
+    SDI_TRY(feed(p, plan, name, r, 0));
+    for (;; i++) {
         snprintf(name, sizeof name, "down_residual.%d", i);
         if (!sdi_plan_has_input(plan, name))
-            return SDIFF_OK;
-        const sdi_tensor_out *r = NULL;
+            break;
         SDI_TRY(input(p, name, 4, &r));
         SDI_TRY(feed(p, plan, name, r, 0));
     }
+    if (!sdi_tensors_find(p->in, name))
+        return SDIFF_OK;
+    return sdi_fail(env_of(p), SDIFF_ERROR_MISMATCH,
+                    "the input has '%s', but this U-Net takes %d residuals and the middle's: they "
+                    "are of a ControlNet for another family", name, i);
 }
 
 static sdiff_status unet_args(probe *p, sdi_unet_args *args, const sdi_tensor_out **sample,
@@ -237,7 +244,8 @@ static sdiff_status unet_args(probe *p, sdi_unet_args *args, const sdi_tensor_ou
     args->b = (*sample)->shape[0];
     args->h = (*sample)->shape[2];
     args->w = (*sample)->shape[3];
-    args->residuals = sdi_tensors_find(p->in, "mid_residual") != NULL;
+    args->residuals = sdi_tensors_find(p->in, "mid_residual") ||
+                      sdi_tensors_find(p->in, "down_residual.0");
     *context = NULL;
     if (!p->config->unet.cross_attention_dim)
         return SDIFF_OK;

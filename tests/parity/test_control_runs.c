@@ -4,6 +4,7 @@
  * original's residuals, predictions and DDIM runs by way of the loop.
  */
 #include "golden_run.h"
+#include "models.h"
 #include "net/unet.h"
 #include "parity.h"
 #include "pipeline/control.h"
@@ -186,6 +187,53 @@ static void test_what_does_not_fit_is_refused_with_both_numbers(void **state)
     sdiff_controlnet_free(ldm);
     sdiff_controlnet_free(own);
     golden_close(&r);
+}
+
+/* Residuals of a ControlNet with two layers a level, in a U-Net that has one: its first ones fit. */
+static void test_residuals_without_a_place_are_refused(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t shape[4];
+    } given[] = {{"sample", {1, 4, 8, 8}},
+                 {"mid_residual", {1, 64, 1, 1}},
+                 {"down_residual.8", {1, 64, 2, 2}}};
+    static const int64_t one[1] = {1}, text[3] = {1, 77, 32}, wide[4] = {1, 32, 8, 8};
+    const float timestep = 1;
+    sdiff_tensors *out = NULL;
+    (void)state;
+    sdiff_context *context = models_context();
+    sdiff_model *model = models_open(context, test_shared("fixtures/tiny-sd2"));
+    sdiff_tensors *in = models_tensors(context);
+    for (size_t i = 0; i < SDI_COUNT(given); i++)
+        models_random(in, given[i].name, 4, given[i].shape, 1);
+    models_random(in, "context", 3, text, 1);
+    assert_int_equal(sdiff_tensors_set(in, "timestep", SDIFF_DTYPE_F32, 1, one, &timestep),
+                     SDIFF_OK);
+    for (int32_t i = 0; i < 8; i++) {
+        char name[32];
+        static const int32_t widths[8] = {32, 32, 32, 32, 32, 64, 64, 64};
+        static const int32_t sides[8] = {8, 8, 4, 4, 2, 2, 1, 1};
+        const int64_t shape[4] = {1, widths[i], sides[i], sides[i]};
+        snprintf(name, sizeof name, "down_residual.%d", (int)i);
+        models_random(in, name, 4, shape, 1);
+    }
+    models_ok(model, sdiff_tensors_new(context, &out));
+    assert_int_equal(sdiff_model_run(model, "unet", in, NULL, out), SDIFF_ERROR_MISMATCH);
+    assert_non_null(strstr(sdiff_model_error(model), "down_residual.8"));
+    sdiff_tensors_free(in);
+    in = models_tensors(context);
+    models_random(in, "sample", 4, given[0].shape, 1);
+    models_random(in, "context", 3, text, 1);
+    models_random(in, "down_residual.0", 4, wide, 1);
+    assert_int_equal(sdiff_tensors_set(in, "timestep", SDIFF_DTYPE_F32, 1, one, &timestep),
+                     SDIFF_OK);
+    assert_int_equal(sdiff_model_run(model, "unet", in, NULL, out), SDIFF_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(sdiff_model_error(model), "mid_residual"));
+    sdiff_tensors_free(in);
+    sdiff_tensors_free(out);
+    sdiff_model_free(model);
+    sdiff_context_free(context);
 }
 
 /* ---- the original ---------------------------------------------------------------------------- */
@@ -476,6 +524,7 @@ int main(void)
         cmocka_unit_test(test_several_are_summed),
         cmocka_unit_test(test_silent_controls_change_nothing),
         cmocka_unit_test(test_what_does_not_fit_is_refused_with_both_numbers),
+        cmocka_unit_test(test_residuals_without_a_place_are_refused),
         cmocka_unit_test(test_runs_of_the_original_agree),
         cmocka_unit_test(test_guess_mode_of_diffusers_agrees),
         cmocka_unit_test(test_predictions_of_the_original_agree),
