@@ -29,7 +29,7 @@ typedef struct settings {
     int64_t mask_padding, raw_decode;
     int64_t seed; // -1: random
     int64_t width, height; // 0: the model's
-    int64_t steps, batch_count, threads, clip_skip;
+    int64_t steps, batch_count, threads, clip_skip, class_label;
     int64_t rng, spacing, compute, prediction, ema; // indices of the public enums
     int64_t emphasis;
     word_list loras, embeddings, controls, control_images;

@@ -137,6 +137,8 @@ char *parameters_write(const settings *s, int64_t seed, const char *model)
         put_real(out, "Denoising strength", inputs_strength(s));
     if (s->mask)
         put_inpainting(out, s);
+    if (s->class_label)
+        fprintf(out, ", Class: %lld", (long long)s->class_label);
     if (s->clip_skip)
         fprintf(out, ", Clip skip: %lld", (long long)s->clip_skip);
     if (s->eta >= 0)
@@ -316,6 +318,8 @@ static int take(reader *r, const char *key, char *value)
         return take_size(s, key, value);
     if (is(key, "Clip skip"))
         return take_whole(key, value, INT32_MIN, INT32_MAX, &s->clip_skip);
+    if (is(key, "Class"))
+        return take_whole(key, value, 0, INT32_MAX, &s->class_label);
     if (is(key, "Eta") || is(key, "Eta DDIM"))
         return take_real(key, value, &s->eta);
     if (is(key, "Denoising strength"))
