@@ -40,8 +40,10 @@ typedef struct sdiff_control_params {
     double end;               /**< to this one, default 1 */
     int32_t width;            /**< of `hint` */
     int32_t height;           /**< of `hint` */
-    int32_t guess_mode;       /**< 1: weaker by 0.825 for each layer outwards, and on the prompt's
-                                   side only; it works without a prompt; default 0 */
+    int32_t guess_mode;       /**< 1: weaker at each layer outwards, down to a tenth, and on the
+                                   prompt's side only; it works without a prompt; default 0.
+                                   Files in diffusers' names are weighted as diffusers does it,
+                                   others as the original */
     int32_t invert;           /**< 1: black and white are exchanged first, default 0 */
 } sdiff_control_params;
 

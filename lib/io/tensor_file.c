@@ -60,9 +60,11 @@ static container recognise(const head *h)
         return CONTAINER_ZIP;
     if (begins_with_text(h))
         return *skip_blanks(h) == '{' ? CONTAINER_JSON : CONTAINER_UNKNOWN;
-    if (h->size > 8 && (b[8] == '{' || sdi_le32(b + 4) == 0))
+    const int pickle = b[0] == 0x80 && b[1] >= 1 && b[1] <= 5;
+    const int framed = pickle && b[1] >= 4 && b[2] == 0x95; // then b[4] … are zeros as well
+    if (h->size > 8 && (b[8] == '{' || (!framed && sdi_le32(b + 4) == 0)))
         return CONTAINER_SAFETENSORS;
-    if (b[0] == 0x80 && b[1] >= 1 && b[1] <= 5)
+    if (pickle)
         return CONTAINER_PICKLE;
     return CONTAINER_UNKNOWN;
 }

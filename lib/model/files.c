@@ -71,6 +71,8 @@ void sdi_part_set(const sdi_loader *l, sdi_part part, int32_t file, sdi_layout l
     sdi_model *m = l->model;
     sdi_naming *naming = &m->parts[part].naming;
     m->config.has[part] = 1;
+    if (part == SDI_PART_CONTROL)
+        m->config.control.decades = layout == SDI_LAYOUT_DIFFUSERS;
     m->parts[part].file = file;
     *naming = (sdi_naming){.part = part, .layout = layout, .unet = &m->config.unet};
     memcpy(naming->prefix, prefix, SDI_MIN(strlen(prefix) + 1, sizeof naming->prefix - 1));

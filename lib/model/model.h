@@ -72,6 +72,7 @@ typedef struct sdi_depth_input {
 typedef struct sdi_control_config {
     int32_t global_pool; // each residual is averaged over the picture ("shuffle")
     int32_t bgr;         // the hint's channels are swapped
+    int32_t decades;     // guess mode as in diffusers, whose names the file has: docs/modes.md
 } sdi_control_config;
 
 typedef struct sdi_model_config {

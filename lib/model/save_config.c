@@ -142,6 +142,26 @@ json_t *sdi_save_unet_config(const sdi_unet_config *c)
     return json;
 }
 
+/* The U-Net's, without what belongs to its decoder, and the hint's network. */
+json_t *sdi_save_control_config(const sdi_model_config *config)
+{
+    static const char *const decoder[] = {"out_channels", "sample_size", "up_block_types"};
+    const sdi_unet_config *c = &config->unet;
+    json_t *json = sdi_save_unet_config(c);
+    if (!json)
+        return NULL;
+    for (size_t i = 0; i < SDI_COUNT(decoder); i++)
+        json_object_del(json, decoder[i]);
+    json_object_set_new(json, "_class_name", json_string("ControlNetModel"));
+    json_object_set_new(json, "conditioning_channels", json_integer(c->conditioning_channels));
+    json_object_set_new(json, "conditioning_embedding_out_channels",
+                        ints(c->hint_channels, c->hint_levels));
+    json_object_set_new(json, "controlnet_conditioning_channel_order",
+                        json_string(config->control.bgr ? "bgr" : "rgb"));
+    json_object_set_new(json, "global_pool_conditions", json_boolean(config->control.global_pool));
+    return json;
+}
+
 /* ---- autoencoder and text encoder ------------------------------------------------------------ */
 
 json_t *sdi_save_vae_config(const sdi_vae_config *c)
@@ -165,6 +185,18 @@ json_t *sdi_save_vae_config(const sdi_vae_config *c)
     if (json && c->shift_factor != 0)
         json_object_set_new(json, "shift_factor", json_real(c->shift_factor));
     return json;
+}
+
+json_t *sdi_save_taesd_config(const sdi_taesd_config *c)
+{
+    return json_pack("{s:s, s:s, s:o, s:o, s:i, s:i, s:o, s:o, s:i, s:i}", "_class_name",
+                     "AutoencoderTiny", "act_fn", "relu", "decoder_block_out_channels",
+                     ints(c->decoder_channels, c->levels), "encoder_block_out_channels",
+                     ints(c->encoder_channels, c->levels), "in_channels", (int)c->image_channels,
+                     "latent_channels", (int)c->latent_channels, "num_decoder_blocks",
+                     ints(c->decoder_blocks, c->levels), "num_encoder_blocks",
+                     ints(c->encoder_blocks, c->levels), "out_channels", (int)c->image_channels,
+                     "upsampling_scaling_factor", 2);
 }
 
 static const char *act_name(sdi_act act)

@@ -106,6 +106,20 @@ static sdiff_status write_unet(const folder *f)
     return write_weights(f, "unet/diffusion_pytorch_model.safetensors", parts, 1);
 }
 
+static sdiff_status write_control(const folder *f)
+{
+    static const sdi_part parts[] = {SDI_PART_CONTROL};
+    SDI_TRY(write_json(f, "config.json", sdi_save_control_config(&f->config)));
+    return write_weights(f, "diffusion_pytorch_model.safetensors", parts, 1);
+}
+
+static sdiff_status write_taesd(const folder *f)
+{
+    static const sdi_part parts[] = {SDI_PART_TAESD_ENCODER, SDI_PART_TAESD_DECODER};
+    SDI_TRY(write_json(f, "config.json", sdi_save_taesd_config(&f->config.taesd)));
+    return write_weights(f, "diffusion_pytorch_model.safetensors", parts, 2);
+}
+
 /* `name`: "vae/" inside of a pipeline's folder, "" for an autoencoder alone. */
 static sdiff_status write_vae(const folder *f, const char *name)
 {
@@ -135,18 +149,26 @@ static sdiff_status write_text(const folder *f)
     return write_weights(f, "text_encoder/model.safetensors", parts, 1);
 }
 
-/* The estimator of depth-to-image models, and what makes pictures ready for it. */
-static sdiff_status write_depth(const folder *f)
+/* The depth estimator in a folder, and in another what makes pictures ready for it. */
+static sdiff_status write_estimator(const folder *f, const char *network, const char *extractor)
 {
     static const sdi_part parts[] = {SDI_PART_DEPTH};
+    char config[64], weights[64], input[64];
+    snprintf(config, sizeof config, "%sconfig.json", network);
+    snprintf(weights, sizeof weights, "%smodel.safetensors", network);
+    snprintf(input, sizeof input, "%spreprocessor_config.json", extractor);
+    SDI_TRY(write_json(f, config, sdi_save_dpt_config(&f->config.depth)));
+    SDI_TRY(write_json(f, input, sdi_save_extractor(&f->config.depth_input)));
+    return write_weights(f, weights, parts, 1);
+}
+
+static sdiff_status write_depth(const folder *f)
+{
     if (!f->config.has[SDI_PART_DEPTH])
         return SDIFF_OK;
     SDI_TRY(make_part_folder(f, "depth_estimator"));
     SDI_TRY(make_part_folder(f, "feature_extractor"));
-    SDI_TRY(write_json(f, "depth_estimator/config.json", sdi_save_dpt_config(&f->config.depth)));
-    SDI_TRY(write_json(f, "feature_extractor/preprocessor_config.json",
-                       sdi_save_extractor(&f->config.depth_input)));
-    return write_weights(f, "depth_estimator/model.safetensors", parts, 1);
+    return write_estimator(f, "depth_estimator/", "feature_extractor/");
 }
 
 /* ---- tokenizer ------------------------------------------------------------------------------- */
@@ -238,11 +260,13 @@ sdiff_status sdi_save_diffusers(const sdi_env *env, const sdi_model *model, cons
         f.config.clip.penultimate = 0;
         f.config.clip.layers--;
     }
-    if (sdi_is_extra(model->config.family))
-        return sdi_fail(env, SDIFF_ERROR_UNSUPPORTED,
-                        "'%s' holds a %s alone, which is not saved as a folder",
-                        sdi_model_name(model), sdi_family_name(model->config.family));
     SDI_TRY(make_folder(&f, path));
+    switch (model->config.family) {
+    case SDI_FAMILY_CONTROLNET: return write_control(&f);
+    case SDI_FAMILY_DEPTH: return write_estimator(&f, "", "");
+    case SDI_FAMILY_TAESD: return write_taesd(&f);
+    default: break;
+    }
     if (!f.config.has[SDI_PART_UNET] && !f.config.has[SDI_PART_TEXT])
         return write_vae(&f, "");
     return write_pipeline(&f);

@@ -46,6 +46,8 @@ void sdi_save_free(sdi_save_file *file);
 
 /* Configurations as diffusers writes them; each is NULL where memory runs out. */
 json_t *sdi_save_unet_config(const sdi_unet_config *config);
+json_t *sdi_save_control_config(const sdi_model_config *config);
+json_t *sdi_save_taesd_config(const sdi_taesd_config *config);
 json_t *sdi_save_vae_config(const sdi_vae_config *config);
 json_t *sdi_save_clip_config(const sdi_clip_config *config);
 json_t *sdi_save_dpt_config(const sdi_dpt_config *config);

@@ -2,8 +2,9 @@
  *
  * ControlNets of a pipeline. Residual i of n (from conv_in's to the middle's) is weighted by
  *
- *   weight                        ordinarily
- *   weight * 0.825^(n - 1 - i)    in guess mode, on the prompt's side only (cldm's gradio_*.py)
+ *   weight                          ordinarily
+ *   weight * 0.825^(n - 1 - i)      in guess mode, on the prompt's side only (cldm's gradio_*.py)
+ *   weight * 10^(i / (n - 1) - 1)   the same for files in diffusers' names, as diffusers has it
  *
  * and those of "shuffle" are averaged over the picture first, also on the prompt's side only.
  */
@@ -353,18 +354,25 @@ static void pool(float *values, int64_t planes, int64_t pixels)
     }
 }
 
+/* Of residual k of n. With the 13 of published models both are within 0.6 % of each other. */
+static double guess_scale(const sdi_control *c, int32_t k, int32_t n)
+{
+    if (!c->params.guess || c->config->control.global_pool)
+        return 1;
+    return c->config->control.decades ? pow(10, (double)k / (n - 1) - 1) : pow(0.825, n - 1 - k);
+}
+
 static sdiff_status add_residuals(sdi_denoiser *d, const sdi_control *c)
 {
     sdi_controls *controls = d->controls;
-    const int pooled = c->config->control.global_pool, guess = c->params.guess && !pooled;
+    const int pooled = c->config->control.global_pool;
     float *sum = controls->sum;
     for (int32_t k = 0; k < controls->residuals; k++) {
         int64_t shape[4];
         int32_t rank = 0;
         const char *name = sdi_plan_output(c->plan, k, shape, &rank);
         const int64_t row = row_size(controls, k);
-        const double scale = guess ? pow(0.825, controls->residuals - 1 - k) : 1;
-        const float weight = (float)(c->params.weight * scale);
+        const float weight = (float)(c->params.weight * guess_scale(c, k, controls->residuals));
         SDI_TRY(sdi_session_get(d->session, c->plan, name, controls->part));
         if (pooled)
             pool(controls->part, c->rows * controls->channels[k], controls->pixels[k]);

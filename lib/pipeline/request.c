@@ -72,10 +72,9 @@ static sdiff_status check_model(const sdi_session *s, const sdiff_generate_param
     if (config->family >= SDI_FAMILY_VAE)
         return unsupported(s, alone[config->family]);
     if (config->task == SDI_TASK_EDIT)
-        return sdi_fail(&s->env, SDIFF_ERROR_UNSUPPORTED,
-                        "'%s' has a U-Net from %d to %d channels, which is none that makes pictures "
-                        "from text, pictures, masks or depth",
-                        sdi_model_name(s->model), unet->in_channels, unet->out_channels);
+        return unsupported(s, "edits pictures by instructions (InstructPix2Pix, 8 input channels): "
+                              "its two guidance scales are not supported; a model of 4 channels "
+                              "changes pictures by image to image");
     SDI_TRY(check_parts_fit(s));
     const int latent = sdi_has_autoencoder(config);
     if (latent && config->vae.image_channels != 3)

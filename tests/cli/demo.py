@@ -76,6 +76,19 @@ def paeth(left, up, corner):
     return min((abs(p - left), 0, left), (abs(p - up), 1, up), (abs(p - corner), 2, corner))[2]
 
 
+def write_png(path, width, height, channels, pixel):
+    """Pixels are what pixel(x, y) returns: a tuple of bytes."""
+    def chunk(kind, body):
+        return struct.pack('>I', len(body)) + kind + body + \
+            struct.pack('>I', zlib.crc32(kind + body))
+    rows = b''.join(b'\0' + bytes(v for x in range(width) for v in pixel(x, y))
+                    for y in range(height))
+    header = struct.pack('>IIBBBBB', width, height, 8, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)
+    with open(path, 'wb') as file:
+        file.write(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) +
+                   chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b''))
+
+
 class DemoTest(unittest.TestCase):
     """Each test runs in a fresh empty folder."""
 

@@ -1,27 +1,13 @@
 # SPDX-License-Identifier: MIT
 """sd-demo from pictures: strength, masks, the marked part alone, refusals."""
 import os
-import struct
 import unittest
-import zlib
 
-from demo import BAD, FORMAT, IO, MEMORY, USAGE, DemoTest, Png, bad_cases, main
+from demo import BAD, FORMAT, IO, MEMORY, USAGE, DemoTest, Png, bad_cases, main, \
+    write_png
 
 FACE = 'a woman with blue eyes and red hair'
 QUICK = ('--steps', 6, '--seed', 3, '-q')
-
-
-def write_png(path, width, height, channels, pixel):
-    """Pixels are what pixel(x, y) returns: a tuple of bytes."""
-    def chunk(kind, body):
-        return struct.pack('>I', len(body)) + kind + body + \
-            struct.pack('>I', zlib.crc32(kind + body))
-    rows = b''.join(b'\0' + bytes(v for x in range(width) for v in pixel(x, y))
-                    for y in range(height))
-    header = struct.pack('>IIBBBBB', width, height, 8, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)
-    with open(path, 'wb') as file:
-        file.write(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) +
-                   chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b''))
 
 
 def is_marked(x, y):

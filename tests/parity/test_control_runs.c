@@ -4,6 +4,7 @@
  * original's residuals, predictions and DDIM runs by way of the loop.
  */
 #include "golden_run.h"
+#include "models.h"
 #include "net/unet.h"
 #include "parity.h"
 #include "pipeline/control.h"
@@ -188,6 +189,53 @@ static void test_what_does_not_fit_is_refused_with_both_numbers(void **state)
     golden_close(&r);
 }
 
+/* Residuals of a ControlNet with two layers a level, in a U-Net that has one: its first ones fit. */
+static void test_residuals_without_a_place_are_refused(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t shape[4];
+    } given[] = {{"sample", {1, 4, 8, 8}},
+                 {"mid_residual", {1, 64, 1, 1}},
+                 {"down_residual.8", {1, 64, 2, 2}}};
+    static const int64_t one[1] = {1}, text[3] = {1, 77, 32}, wide[4] = {1, 32, 8, 8};
+    const float timestep = 1;
+    sdiff_tensors *out = NULL;
+    (void)state;
+    sdiff_context *context = models_context();
+    sdiff_model *model = models_open(context, test_shared("fixtures/tiny-sd2"));
+    sdiff_tensors *in = models_tensors(context);
+    for (size_t i = 0; i < SDI_COUNT(given); i++)
+        models_random(in, given[i].name, 4, given[i].shape, 1);
+    models_random(in, "context", 3, text, 1);
+    assert_int_equal(sdiff_tensors_set(in, "timestep", SDIFF_DTYPE_F32, 1, one, &timestep),
+                     SDIFF_OK);
+    for (int32_t i = 0; i < 8; i++) {
+        char name[32];
+        static const int32_t widths[8] = {32, 32, 32, 32, 32, 64, 64, 64};
+        static const int32_t sides[8] = {8, 8, 4, 4, 2, 2, 1, 1};
+        const int64_t shape[4] = {1, widths[i], sides[i], sides[i]};
+        snprintf(name, sizeof name, "down_residual.%d", (int)i);
+        models_random(in, name, 4, shape, 1);
+    }
+    models_ok(model, sdiff_tensors_new(context, &out));
+    assert_int_equal(sdiff_model_run(model, "unet", in, NULL, out), SDIFF_ERROR_MISMATCH);
+    assert_non_null(strstr(sdiff_model_error(model), "down_residual.8"));
+    sdiff_tensors_free(in);
+    in = models_tensors(context);
+    models_random(in, "sample", 4, given[0].shape, 1);
+    models_random(in, "context", 3, text, 1);
+    models_random(in, "down_residual.0", 4, wide, 1);
+    assert_int_equal(sdiff_tensors_set(in, "timestep", SDIFF_DTYPE_F32, 1, one, &timestep),
+                     SDIFF_OK);
+    assert_int_equal(sdiff_model_run(model, "unet", in, NULL, out), SDIFF_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(sdiff_model_error(model), "mid_residual"));
+    sdiff_tensors_free(in);
+    sdiff_tensors_free(out);
+    sdiff_model_free(model);
+    sdiff_context_free(context);
+}
+
 /* ---- the original ---------------------------------------------------------------------------- */
 
 typedef struct bench {
@@ -234,21 +282,27 @@ static void take_contexts(bench *b)
                                          .contexts = contexts};
 }
 
-static void open_bench(bench *b)
+static void open_models(bench *b, const char *golden, const char *model, const char *control)
 {
     memset(b, 0, sizeof *b);
-    parity_open(&b->p, LDM "controlnet.fp16.golden.safetensors");
-    sdi_model *base = open_model(&b->p, LDM "sd1-tiny.fp16.safetensors");
-    b->control = open_model(&b->p, LDM "controlnet.fp16.pth");
+    parity_open(&b->p, golden);
+    sdi_model *base = open_model(&b->p, model);
+    b->control = open_model(&b->p, control);
     sdi_session_init(&b->session, &b->p.env, base, b->p.pool);
     sdi_model_unref(base);
     b->session.controls = &b->controls;
-    b->hint = parity_golden(&b->p, "hint", b->hint_shape);
-    take_contexts(b);
-    b->request.cfg_scale = 4;
     b->request.sampler = "ddim";
     b->request.schedule = "default";
     b->request.steps = 5;
+}
+
+static void open_bench(bench *b)
+{
+    open_models(b, LDM "controlnet.fp16.golden.safetensors", LDM "sd1-tiny.fp16.safetensors",
+                LDM "controlnet.fp16.pth");
+    b->hint = parity_golden(&b->p, "hint", b->hint_shape);
+    take_contexts(b);
+    b->request.cfg_scale = 4;
 }
 
 static void close_bench(bench *b)
@@ -325,6 +379,64 @@ static void test_runs_of_the_original_agree(void **state)
     check_run(&b, "ddim.z0");
     add(&b, 1, 1);
     check_run(&b, "ddim_guess.z0");
+    close_bench(&b);
+}
+
+/* ---- guess mode of diffusers ----------------------------------------------------------------- */
+
+/* The guided noise of the first evaluation, at timestep 401; then the run is to end. */
+static int take_noise(void *user, const sdiff_guide *guide)
+{
+    assert_true(guide->timestep == 401);
+    memcpy(user, guide->noise, 4 * 8 * 8 * sizeof(float));
+    return 1;
+}
+
+/* Of the golden batch's first row: x is the sample, the last three of five steps are to be run. */
+static void evaluate_first(bench *b, float *noise)
+{
+    sdi_denoiser d;
+    sdi_noise draws;
+    sdi_progress progress = {0};
+    sdi_sampler *sampler = NULL;
+    const sdi_schedule_config schedule = sdi_model_get_config(b->session.model)->schedule;
+    float *x = parity_golden(&b->p, "sample", NULL);
+    b->request.guide = take_noise;
+    b->request.guide_user = noise;
+    test_ok(&b->p.env, sdi_denoiser_init(&d, &b->session, &b->request, &schedule,
+                                         &b->conditioning, 8, 8, 0));
+    d.strength = 0.6;
+    d.progress = &progress;
+    test_ok(&b->p.env, sdi_session_reserve(&b->session));
+    test_ok(&b->p.env, sdi_denoiser_allocate(&d));
+    sdi_noise_init(&draws, &b->p.env, &b->request, 0);
+    test_ok(&b->p.env, sdi_denoiser_sampler(&d, &draws, &sampler));
+    memcpy(d.latents, x, (size_t)sdi_denoiser_count(&d) * sizeof *x);
+    assert_int_equal(sdi_denoise(&d, sampler, 0), SDIFF_ERROR_CANCELLED);
+    sdi_sampler_free(&b->p.env, sampler);
+    sdi_denoiser_free(&d);
+    free(x);
+}
+
+static void test_guess_mode_of_diffusers_agrees(void **state)
+{
+    bench b;
+    sdi_stage stage = {INT32_MAX, 0};
+    sdi_side sides[2] = {{1, &stage, 1}, {1, &stage, 1}};
+    float noise[4 * 8 * 8];
+    (void)state;
+    open_models(&b, "fixtures/tiny-controlnet/golden/controlnet.safetensors", "fixtures/tiny-sd1",
+                "fixtures/tiny-controlnet");
+    b.hint = parity_golden(&b.p, "cond", b.hint_shape);
+    b.conditioning = (sdi_conditioning){.session = &b.session, .text_count = 1, .sides = sides,
+                                        .side_count = 2, .tokens = 77, .width = 32,
+                                        .contexts = parity_golden(&b.p, "ctx", NULL)};
+    b.request.cfg_scale = 1;
+    add(&b, 1, 1);
+    evaluate_first(&b, noise);
+    float *golden = parity_golden(&b.p, "unet_out.guess_mode", NULL);
+    parity_check(&b.p, "unet_out.guess_mode", noise, golden, 4 * 8 * 8, 1e-4);
+    free(golden);
     close_bench(&b);
 }
 
@@ -412,7 +524,9 @@ int main(void)
         cmocka_unit_test(test_several_are_summed),
         cmocka_unit_test(test_silent_controls_change_nothing),
         cmocka_unit_test(test_what_does_not_fit_is_refused_with_both_numbers),
+        cmocka_unit_test(test_residuals_without_a_place_are_refused),
         cmocka_unit_test(test_runs_of_the_original_agree),
+        cmocka_unit_test(test_guess_mode_of_diffusers_agrees),
         cmocka_unit_test(test_predictions_of_the_original_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,6 +83,18 @@ static void test_a_view_of_a_storage_is_its_part(void **state)
                                               "K\1\x85") "R"), "outside");
 }
 
+/* From protocol 4 on a frame's length follows: numbers that a safetensors header may begin with. */
+static void test_framed_pickles_are_no_safetensors(void **state)
+{
+    static const char framed[] =
+        "\x80\x04\x95\x0d\0\0\0\0\0\0\0\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
+        "\x80\x04\x95\x04\0\0\0\0\0\0\0M\xe9\x03."
+        "\x80\x05}." // what is small has no frame
+        "\x80\x04}U\1a" TENSOR "s."
+        "\x80\x04\x95\x07\0\0\0\0\0\0\0]\x94\x8c\1k\x61." DATA;
+    expect_tensor(framed, sizeof framed - 1, "a", 0, 6);
+}
+
 static void test_two_tensors_of_one_name_are_refused(void **state)
 {
     expect_sentence(FILE_OF("}(U\3a.b" TENSOR "U\1a}U\1b" TENSOR "su"), "two tensors named 'a.b'");
@@ -123,6 +135,7 @@ int main(void)
         cmocka_unit_test(test_names_are_joined_through_what_holds_them),
         cmocka_unit_test(test_other_ways_to_write_the_same_are_read),
         cmocka_unit_test(test_a_view_of_a_storage_is_its_part),
+        cmocka_unit_test(test_framed_pickles_are_no_safetensors),
         cmocka_unit_test(test_two_tensors_of_one_name_are_refused),
         cmocka_unit_test(test_values_that_only_look_like_calls_are_refused),
         cmocka_unit_test(test_a_name_without_end_is_refused),

@@ -49,15 +49,14 @@ static int pose_hint(demo *d, const char *path, sdiff_image **out)
 /* The picture in the results' size, and what --control-hint makes of it. */
 static int picture_hint(demo *d, const sdiff_image *picture, sdiff_image **out)
 {
-    enum { AS_IT_IS, CANNY, SCRIBBLE };
     sdiff_image *fitted = NULL;
-    const int64_t kind = d->settings.canny ? CANNY : d->settings.control_hint;
+    const int64_t kind = d->settings.canny ? SETTINGS_CANNY : d->settings.control_hint;
     sdiff_status status =
         sdiff_image_resize(d->context, picture, (int32_t)d->settings.width,
                            (int32_t)d->settings.height, &fitted);
-    if (status == SDIFF_OK && kind == CANNY)
+    if (status == SDIFF_OK && kind == SETTINGS_CANNY)
         status = sdiff_hint_canny(d->context, fitted, 0, 100, 200, out);
-    else if (status == SDIFF_OK && kind == SCRIBBLE)
+    else if (status == SDIFF_OK && kind == SETTINGS_SCRIBBLE)
         status = sdiff_hint_scribble(d->context, fitted, 127, 1, out);
     else
         *out = fitted;

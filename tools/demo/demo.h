@@ -29,15 +29,18 @@ typedef struct settings {
     int64_t mask_padding, raw_decode;
     int64_t seed; // -1: random
     int64_t width, height; // 0: the model's
-    int64_t steps, batch_count, threads, clip_skip;
+    int64_t steps, batch_count, threads, clip_skip, class_label;
     int64_t rng, spacing, compute, prediction, ema; // indices of the public enums
     int64_t emphasis;
     word_list loras, embeddings, controls, control_images;
-    int64_t control_hint, canny, guess; // hint: 0 as it is, 1 edges, 2 strokes
+    int64_t control_hint, canny, guess; // hint: an index as below
     int64_t memory_limit; // bytes, 0: none
     int64_t tile;         // the autoencoder in tiles
     int64_t list_samplers, verbose, quiet, version, help;
 } settings;
+
+/* What --control-hint makes of a picture. */
+enum { SETTINGS_IMAGE, SETTINGS_CANNY, SETTINGS_SCRIBBLE };
 
 void settings_init(settings *s);
 /* All of argv over what is in s; 0 after a complaint. */
@@ -51,7 +54,7 @@ int settings_find_word(const char *option, const char *word, int64_t *value); //
 
 /* What a picture was made with: a text for its "parameters" chunk, to be freed; NULL: no memory. The
  * size is the one worked at, which is not the picture's where a part of it was made anew. */
-char *parameters_write(const settings *s, int64_t seed, int width, int height, const char *model);
+char *parameters_write(const settings *s, int64_t seed, const char *model);
 
 /* Overlays the settings of a text, which is cut up and has to outlive s. Returns an exit code.
  * `given` are those of the command line, which can name the files that the text tells the names of.

@@ -28,6 +28,8 @@ static const entry entries[] = {
     {"what to draw", 0, HEADING, 0, NULL, 0, 0, NULL},
     {"prompt", 'p', TEXT, AT(prompt), "TEXT", 0, 0, "the sentence (also without -p)"},
     {"negative-prompt", 'n', TEXT, AT(negative), "TEXT", 0, 0, "what is not wanted"},
+    {"class", 0, WHOLE, AT(class_label), "N", 0, INT32_MAX,
+     "for models of classes in place of sentences (default 0)"},
     {"width", 'W', WHOLE, AT(width), "PIXELS", 1, INT32_MAX, "default: the model's"},
     {"height", 'H', WHOLE, AT(height), "PIXELS", 1, INT32_MAX, "default: the model's"},
     {"seed", 's', WHOLE, AT(seed), "N", -1, INT64_MAX,

@@ -142,7 +142,7 @@ static void put_start(FILE *out, const settings *s)
     put_file(out, "Depth map", s->depth_map);
 }
 
-char *parameters_write(const settings *s, int64_t seed, int width, int height, const char *model)
+char *parameters_write(const settings *s, int64_t seed, const char *model)
 {
     char *text = NULL;
     size_t size = 0;
@@ -155,10 +155,13 @@ char *parameters_write(const settings *s, int64_t seed, int width, int height, c
     fprintf(out, "Steps: %lld", (long long)s->steps);
     put_sampler(out, s);
     put_real(out, "CFG scale", s->cfg_scale);
-    fprintf(out, ", Seed: %lld, Size: %dx%d", (long long)seed, width, height);
+    fprintf(out, ", Seed: %lld, Size: %lldx%lld", (long long)seed, (long long)s->width,
+            (long long)s->height);
     put_model(out, s, model);
     put_start(out, s);
     put_extras(out, *s);
+    if (s->class_label)
+        fprintf(out, ", Class: %lld", (long long)s->class_label);
     if (s->clip_skip)
         fprintf(out, ", Clip skip: %lld", (long long)s->clip_skip);
     if (s->eta >= 0)
@@ -306,6 +309,8 @@ static int take(reader *r, const char *key, char *value)
         return take_size(s, key, value);
     if (is(key, "Clip skip"))
         return take_whole(key, value, INT32_MIN, INT32_MAX, &s->clip_skip);
+    if (is(key, "Class"))
+        return take_whole(key, value, 0, INT32_MAX, &s->class_label);
     if (is(key, "Eta") || is(key, "Eta DDIM"))
         return take_real(key, value, &s->eta);
     if (is(key, "Denoising strength"))

@@ -180,23 +180,39 @@ static int draw_seed(int64_t *seed)
     return 0;
 }
 
+/* Models without text need no sentence, and --depth-out without one is all there is to do. `s->model`
+ * is NULL for the model that comes with the program, which is not opened in vain. */
+static int check_sentence(demo *d)
+{
+    settings *s = &d->settings;
+    if (s->prompt || s->depth_out || (s->model && !d->model))
+        return 0;
+    if (!d->model || !strstr(sdiff_model_info(d->model), "\"family\": \"unconditional\""))
+        return fail(SDIFF_ERROR_INVALID_ARGUMENT,
+                    "what is to be drawn? For example: sd-demo \"a green apple\"");
+    s->prompt = "";
+    return 0;
+}
+
 int demo_open(demo *d)
 {
     settings *s = &d->settings;
-    if (!s->prompt && !s->depth_out)
-        return fail(SDIFF_ERROR_INVALID_ARGUMENT,
-                    "what is to be drawn? For example: sd-demo \"a green apple\"");
+    int code = check_sentence(d);
+    if (code)
+        return code;
     progress_init(&d->progress, s);
     if (d->recalled && s->strength >= 0 && !s->init_img && !s->quiet)
         progress_line(&d->progress, "sd-demo: warning: the picture was made from another one, "
                                     "which --init-img can name");
-    int code = check_outputs(s);
+    code = check_outputs(s);
     if (!code && s->seed < 0 && (s->seed == -1 || !d->recalled))
         code = draw_seed(&s->seed);
     if (!code)
         code = open_context(d);
     if (!code)
         code = open_model(d);
+    if (!code)
+        code = check_sentence(d);
     if (!code)
         code = inputs_read(d);
     return code ? code : controls_add(d);
@@ -238,6 +254,7 @@ static void fill_request(const demo *d, int64_t seed, sdiff_generate_params *req
     request->rng = (int32_t)s->rng;
     request->spacing = (int32_t)s->spacing;
     request->clip_skip = (int32_t)s->clip_skip;
+    request->class_label = (int32_t)s->class_label;
     request->emphasis = (int32_t)s->emphasis;
     if (s->tile)
         request->tile = tile_side(request, sdiff_model_latent_scale(d->model));
@@ -246,9 +263,8 @@ static void fill_request(const demo *d, int64_t seed, sdiff_generate_params *req
 
 static int save(demo *d, sdiff_image *picture, int64_t seed, const char *path)
 {
-    const settings *s = &d->settings;
-    char *model = model_name(s->model);
-    char *text = model ? parameters_write(s, seed, (int)s->width, (int)s->height, model) : NULL;
+    char *model = model_name(d->settings.model);
+    char *text = model ? parameters_write(&d->settings, seed, model) : NULL;
     const char *const texts[] = {"parameters", text, NULL};
     const sdiff_status status = text
                                     ? sdiff_image_save_png(d->context, picture, path, texts)
