@@ -10,7 +10,24 @@
 #include <math.h>
 #include <string.h>
 
-enum { LARGEST_FILE = 64 << 20 };
+enum { LARGEST_FILE = 64 << 20, MOST_VALUES = 1 << 20 };
+
+/* jansson takes up to two hundred bytes for two of text ("{},"), outside of the host's allocator.
+ * What begins or follows a value is counted first, which is less than a pass of the parser. */
+static int holds_too_much(const char *text, size_t size)
+{
+    int32_t values = 0;
+    int quoted = 0;
+    for (size_t i = 0; i < size && values <= MOST_VALUES; i++) {
+        if (text[i] == '"')
+            quoted = !quoted;
+        else if (quoted)
+            i += text[i] == '\\';
+        else
+            values += text[i] == ',' || text[i] == '[' || text[i] == '{';
+    }
+    return values > MOST_VALUES;
+}
 
 sdiff_status sdi_json_parse(const sdi_env *env, const char *name, const char *text, size_t size,
                             json_t **out)
@@ -22,6 +39,9 @@ sdiff_status sdi_json_parse(const sdi_env *env, const char *name, const char *te
     }
     if (size == 0)
         return sdi_fail(env, SDIFF_ERROR_FORMAT, "%s: is empty, JSON was needed", name);
+    if (holds_too_much(text, size))
+        return sdi_fail(env, SDIFF_ERROR_LIMIT, "%s: holds more than %d JSON values", name,
+                        MOST_VALUES);
     json_error_t error;
     *out = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
     if (*out)

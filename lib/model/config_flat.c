@@ -30,6 +30,9 @@ static sdiff_status unet_channels(const sdi_env *env, const char *name, const js
                             "%s: 'model_channels' without 'channel_mult' beside it", name);
         return SDIFF_OK;
     }
+    if (width < 1)
+        return sdi_fail(env, SDIFF_ERROR_FORMAT, "%s: 'channel_mult' needs 'model_channels' beside "
+                        "it", name);
     for (int32_t i = 0; i < levels; i++) {
         if (multipliers[i] > SDI_MAX_CHANNELS / width)
             return sdi_fail(env, SDIFF_ERROR_FORMAT,

@@ -235,7 +235,7 @@ static nn_tensor neck(sdi_nn *n, const sdi_dpt_args *a, nn_tensor *features)
         .kernel = 3, .no_bias = 1, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1};
     nn_tensor x = NULL;
     for (int32_t i = 0; i < SDI_DPT_FEATURES; i++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "convs.%d", (int)i);
         features[i] = nn_conv2d_with(n, name, features[i], a->config->fusion_channels, &conv);
     }

@@ -296,7 +296,7 @@ void sdi_controlnet_net(sdi_nn *n, const void *args)
     unet u = {.n = n, .args = a, .config = a->config};
     nn_tensor x = encode(&u, hint_network(&u));
     for (int32_t i = 0; i < u.skip_count; i++) {
-        char parameter[40], output[16];
+        char parameter[40], output[24];
         snprintf(parameter, sizeof parameter, "controlnet_down_blocks.%d", (int)i);
         snprintf(output, sizeof output, "down.%d", (int)i);
         nn_output_map(n, output, nn_conv2d(n, parameter, u.skips[i], u.skips[i]->c, 1));
