@@ -43,7 +43,12 @@
  *   append fields, whose value 0 means what it meant before they existed.
  * - A handle is used by one thread at a time; different handles by any number of threads at once.
  *   Models may be shared by pipelines in different threads: only the calls of adapter.h change
- *   them.
+ *   them. A thread needs 128 KiB of stack.
+ * - Floating-point modes (rounding, trapped exceptions, flushing of denormals) of the caller do not
+ *   change results and are left as they were; the functions in a request run in the caller's mode,
+ *   other functions of the host in C's default mode. So with a locale, and signals interrupt nothing.
+ * - After fork() the child may use and free its parent's handles, but for calls that were running;
+ *   it works without the context's threads.
  */
 #ifndef STABLEDIFF_H
 #define STABLEDIFF_H

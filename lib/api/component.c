@@ -376,6 +376,7 @@ static const struct {
 sdiff_status sdiff_model_run(sdiff_model *model, const char *component, sdiff_tensors *in,
                              const char *const *options, sdiff_tensors *out)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!model || !component || !in || !out)
         return SDIFF_ERROR_INVALID_ARGUMENT;
     sdi_error_clear(&model->error);

@@ -22,6 +22,7 @@ void sdiff_control_params_init(sdiff_control_params *params, size_t struct_size)
 sdiff_status sdiff_controlnet_open(sdiff_context *context, const char *path,
                                    const sdiff_model_params *params, sdiff_controlnet **controlnet)
 {
+    SDI_OWN_FLOAT_MODE;
     sdi_model *model = NULL;
     if (controlnet)
         *controlnet = NULL;
@@ -98,6 +99,7 @@ sdiff_status sdiff_pipeline_add_control(sdiff_pipeline *pipeline,
                                         const sdiff_controlnet *controlnet,
                                         const sdiff_control_params *params)
 {
+    SDI_OWN_FLOAT_MODE;
     sdiff_control_params p = defaults;
     int32_t width = 0, height = 0;
     float *hint = NULL;

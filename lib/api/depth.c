@@ -33,6 +33,7 @@ static sdiff_status new_handle(sdiff_context *context, const sdi_env *errors, sd
 
 sdiff_status sdiff_depth_of_model(sdiff_model *model, sdiff_depth **depth)
 {
+    SDI_OWN_FLOAT_MODE;
     if (depth)
         *depth = NULL;
     if (!model || !depth)
@@ -44,6 +45,7 @@ sdiff_status sdiff_depth_of_model(sdiff_model *model, sdiff_depth **depth)
 sdiff_status sdiff_depth_open(sdiff_context *context, const char *path,
                               const sdiff_model_params *params, sdiff_depth **depth)
 {
+    SDI_OWN_FLOAT_MODE;
     sdi_model *model = NULL;
     if (depth)
         *depth = NULL;
@@ -81,6 +83,7 @@ static int is_size(int32_t width, int32_t height)
 sdiff_status sdiff_depth_size(const sdiff_depth *depth, int32_t width, int32_t height,
                               int32_t *map_width, int32_t *map_height)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!depth || !map_width || !map_height || !is_size(width, height))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     int64_t h = 0, w = 0;
@@ -93,6 +96,7 @@ sdiff_status sdiff_depth_size(const sdiff_depth *depth, int32_t width, int32_t h
 sdiff_status sdiff_depth_estimate(sdiff_depth *depth, const float *image, int32_t width,
                                   int32_t height, float *map)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!depth || !image || !map)
         return SDIFF_ERROR_INVALID_ARGUMENT;
     sdi_error_clear(&depth->error);
@@ -105,6 +109,7 @@ sdiff_status sdiff_depth_estimate(sdiff_depth *depth, const float *image, int32_
 sdiff_status sdiff_depth_image(sdiff_depth *depth, const float *planes, int32_t width,
                                int32_t height, sdiff_image **image)
 {
+    SDI_OWN_FLOAT_MODE;
     int32_t map_width = 0, map_height = 0;
     if (image)
         *image = NULL;

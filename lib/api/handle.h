@@ -5,6 +5,7 @@
 #ifndef SDI_API_HANDLE_H
 #define SDI_API_HANDLE_H
 
+#include "base/float_mode.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/threads.h"

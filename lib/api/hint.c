@@ -21,6 +21,7 @@ static int begin(sdiff_context *context, const void *needed, sdiff_image **out)
 sdiff_status sdiff_hint_canny(sdiff_context *context, const sdiff_image *image, double blur,
                               double low, double high, sdiff_image **out)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!begin(context, image, out))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = sdi_context_env(context);
@@ -32,6 +33,7 @@ sdiff_status sdiff_hint_canny(sdiff_context *context, const sdiff_image *image, 
 sdiff_status sdiff_hint_scribble(sdiff_context *context, const sdiff_image *image,
                                  int32_t threshold, int32_t invert, sdiff_image **out)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!begin(context, image, out))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = sdi_context_env(context);
@@ -43,6 +45,7 @@ sdiff_status sdiff_hint_scribble(sdiff_context *context, const sdiff_image *imag
 sdiff_status sdiff_hint_depth(sdiff_context *context, const float *map, int32_t map_width,
                               int32_t map_height, int32_t width, int32_t height, sdiff_image **out)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!begin(context, map, out))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = sdi_context_env(context);
@@ -54,6 +57,7 @@ sdiff_status sdiff_hint_depth(sdiff_context *context, const float *map, int32_t 
 sdiff_status sdiff_hint_pose(sdiff_context *context, const char *json, size_t size, int32_t width,
                              int32_t height, sdiff_image **out)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!begin(context, json, out))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = sdi_context_env(context);

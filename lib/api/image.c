@@ -47,6 +47,7 @@ sdiff_status sdiff_image_new(sdiff_context *context, int32_t width, int32_t heig
 sdiff_status sdiff_image_load_png_memory(sdiff_context *context, const void *bytes, size_t size,
                                          sdiff_image **image)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!begin(context, bytes, image))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = sdi_context_env(context);
@@ -57,6 +58,7 @@ sdiff_status sdiff_image_load_png_memory(sdiff_context *context, const void *byt
 
 sdiff_status sdiff_image_load_png(sdiff_context *context, const char *path, sdiff_image **image)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!begin(context, path, image))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = sdi_context_env(context);
@@ -73,6 +75,7 @@ sdiff_status sdiff_image_load_png(sdiff_context *context, const char *path, sdif
 sdiff_status sdiff_image_save_png(sdiff_context *context, const sdiff_image *image,
                                   const char *path, const char *const *text)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!context || !image || !path)
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = sdi_context_env(context);
@@ -122,6 +125,7 @@ const char *sdiff_image_text(const sdiff_image *image, const char *keyword)
 sdiff_status sdiff_image_resize(sdiff_context *context, const sdiff_image *image, int32_t width,
                                 int32_t height, sdiff_image **out)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!begin(context, image, out))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = sdi_context_env(context);
@@ -145,6 +149,7 @@ sdiff_status sdiff_image_crop(sdiff_context *context, const sdiff_image *image,
 sdiff_status sdiff_image_convert(sdiff_context *context, const sdiff_image *image,
                                  int32_t channels, sdiff_image **out)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!begin(context, image, out))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = sdi_context_env(context);
@@ -171,11 +176,13 @@ static sdiff_status to_planes(sdiff_context *context, const sdiff_image *image, 
 sdiff_status sdiff_image_to_planes(sdiff_context *context, const sdiff_image *image, int32_t width,
                                    int32_t height, int32_t fit, float *planes, float *alpha)
 {
+    SDI_OWN_FLOAT_MODE;
     return to_planes(context, image, width, height, fit, 3, planes, alpha);
 }
 
 sdiff_status sdiff_image_to_plane(sdiff_context *context, const sdiff_image *image, int32_t width,
                                   int32_t height, int32_t fit, float *plane)
 {
+    SDI_OWN_FLOAT_MODE;
     return to_planes(context, image, width, height, fit, 1, plane, NULL);
 }

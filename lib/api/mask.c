@@ -15,6 +15,7 @@ static sdi_env begin(sdiff_context *context)
 
 sdiff_status sdiff_mask_blur(sdiff_context *context, sdiff_image *mask, double radius)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!context || !mask)
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = begin(context);
@@ -23,6 +24,7 @@ sdiff_status sdiff_mask_blur(sdiff_context *context, sdiff_image *mask, double r
 
 sdiff_status sdiff_mask_grow(sdiff_context *context, sdiff_image *mask, int32_t pixels)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!context || !mask)
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = begin(context);
@@ -32,6 +34,7 @@ sdiff_status sdiff_mask_grow(sdiff_context *context, sdiff_image *mask, int32_t 
 sdiff_status sdiff_mask_area(sdiff_context *context, const sdiff_image *mask, int32_t padding,
                              int32_t width, int32_t height, sdiff_rect *area)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!context || !mask || !area)
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = begin(context);
@@ -44,6 +47,7 @@ sdiff_status sdiff_mask_area(sdiff_context *context, const sdiff_image *mask, in
 sdiff_status sdiff_mask_paste(sdiff_context *context, sdiff_image *image, const sdiff_image *patch,
                               const sdiff_rect *area, const sdiff_image *mask)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!context || !image || !patch || !area || !mask)
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = begin(context);

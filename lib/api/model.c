@@ -123,6 +123,7 @@ static sdiff_status open_model(sdiff_context *context, const sdi_model_source *s
 sdiff_status sdiff_model_open(sdiff_context *context, const char *path,
                               const sdiff_model_params *params, sdiff_model **model)
 {
+    SDI_OWN_FLOAT_MODE;
     const sdi_model_source source = {.path = path};
     return open_model(context, &source, params, model);
 }
@@ -130,6 +131,7 @@ sdiff_status sdiff_model_open(sdiff_context *context, const char *path,
 sdiff_status sdiff_model_open_memory(sdiff_context *context, const void *bytes, uint64_t size,
                                      const sdiff_model_params *params, sdiff_model **model)
 {
+    SDI_OWN_FLOAT_MODE;
     const sdi_model_source source = {.bytes = bytes, .size = size};
     return open_model(context, &source, params, model);
 }
@@ -138,6 +140,7 @@ sdiff_status sdiff_model_open_reader(sdiff_context *context, sdiff_read_fn read,
                                      uint64_t size, const sdiff_model_params *params,
                                      sdiff_model **model)
 {
+    SDI_OWN_FLOAT_MODE;
     const sdi_model_source source = {.read = read, .user = user, .size = size};
     return open_model(context, &source, params, model);
 }
@@ -166,11 +169,13 @@ void sdiff_model_free(sdiff_model *model)
 
 const char *sdiff_model_info(const sdiff_model *model)
 {
+    SDI_OWN_FLOAT_MODE;
     return model ? model->info : "";
 }
 
 const char *sdiff_model_summary(const sdiff_model *model)
 {
+    SDI_OWN_FLOAT_MODE;
     return model ? model->summary : "";
 }
 
@@ -194,6 +199,7 @@ int32_t sdiff_model_latent_channels(const sdiff_model *model)
 sdiff_status sdiff_model_preview(sdiff_model *model, const float *latents, int32_t height,
                                  int32_t width, sdiff_image **out)
 {
+    SDI_OWN_FLOAT_MODE;
     if (out)
         *out = NULL;
     if (!model || !latents || !out || height < 1 || width < 1 || height > SDIFF_IMAGE_MAX_SIDE ||

@@ -4,6 +4,8 @@
  */
 #include "api/pipeline.h"
 
+#include "api/callbacks.h"
+
 #include <string.h>
 
 static const sdiff_generate_params defaults = {.struct_size = sizeof defaults,
@@ -81,6 +83,7 @@ static sdiff_status read_request(sdiff_pipeline *pipeline, const sdiff_generate_
 sdiff_status sdiff_pipeline_memory(sdiff_pipeline *pipeline, const sdiff_generate_params *params,
                                    uint64_t *bytes)
 {
+    SDI_OWN_FLOAT_MODE;
     sdiff_generate_params request;
     if (!pipeline || !bytes)
         return SDIFF_ERROR_INVALID_ARGUMENT;
@@ -90,12 +93,15 @@ sdiff_status sdiff_pipeline_memory(sdiff_pipeline *pipeline, const sdiff_generat
 
 sdiff_status sdiff_pipeline_generate(sdiff_pipeline *pipeline, const sdiff_generate_params *params)
 {
+    SDI_OWN_FLOAT_MODE;
     sdiff_generate_params request;
+    sdi_callbacks callbacks;
     if (!pipeline)
         return SDIFF_ERROR_INVALID_ARGUMENT;
     atomic_store(&pipeline->session.cancel, 0);
     SDI_TRY(read_request(pipeline, params, &request));
     drop_results(pipeline);
+    sdi_callbacks_wrap(&callbacks, &host_float_mode, &request);
     SDI_TRY(sdi_generate(&pipeline->session, &request, &pipeline->pictures));
     const uint64_t count = (uint64_t)pipeline->pictures.count;
     pipeline->images = sdi_zalloc(&pipeline->session.env, count, sizeof(sdiff_image *));
@@ -124,6 +130,7 @@ static int has_result(const sdiff_pipeline *pipeline, int32_t index)
 
 sdiff_image *sdiff_pipeline_image(sdiff_pipeline *pipeline, int32_t index)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!has_result(pipeline, index) || !pipeline->pictures.decoded)
         return NULL;
     const sdi_pictures *p = &pipeline->pictures;

@@ -26,6 +26,7 @@ static sdiff_status add_halves(sdiff_taesd *t)
 sdiff_status sdiff_taesd_open(sdiff_context *context, const char *path,
                               const sdiff_model_params *params, sdiff_taesd **taesd)
 {
+    SDI_OWN_FLOAT_MODE;
     sdi_model *model = NULL;
     if (taesd)
         *taesd = NULL;
@@ -91,6 +92,7 @@ static sdiff_status check(sdiff_taesd *taesd, sdi_network half, const char *name
 sdiff_status sdiff_taesd_decode(sdiff_taesd *taesd, const float *latents, int32_t height,
                                 int32_t width, float *image)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!taesd || !latents || !image)
         return SDIFF_ERROR_INVALID_ARGUMENT;
     SDI_TRY(check(taesd, taesd->decoder, "decoder", height, width, 1));
@@ -106,6 +108,7 @@ sdiff_status sdiff_taesd_decode(sdiff_taesd *taesd, const float *latents, int32_
 sdiff_status sdiff_taesd_preview(sdiff_taesd *taesd, const float *latents, int32_t height,
                                  int32_t width, sdiff_image **image)
 {
+    SDI_OWN_FLOAT_MODE;
     if (image)
         *image = NULL;
     if (!taesd || !latents || !image)
@@ -128,6 +131,7 @@ sdiff_status sdiff_taesd_preview(sdiff_taesd *taesd, const float *latents, int32
 sdiff_status sdiff_taesd_encode(sdiff_taesd *taesd, const float *image, int32_t height,
                                 int32_t width, float *latents)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!taesd || !image || !latents)
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env *env = &taesd->session.env;
@@ -154,6 +158,7 @@ const char *sdiff_taesd_error(const sdiff_taesd *taesd)
 
 sdiff_status sdiff_pipeline_set_taesd(sdiff_pipeline *pipeline, const sdiff_taesd *taesd)
 {
+    SDI_OWN_FLOAT_MODE;
     sdi_network network = 0;
     if (!pipeline)
         return SDIFF_ERROR_INVALID_ARGUMENT;

@@ -138,6 +138,7 @@ static sdiff_status read_all(const sdi_env *env, sdi_tensor_file *file, sdiff_te
 
 sdiff_status sdiff_tensors_open(sdiff_context *context, const char *path, sdiff_tensors **out)
 {
+    SDI_OWN_FLOAT_MODE;
     if (out)
         *out = NULL;
     if (!context || !path || !out)
@@ -159,6 +160,7 @@ sdiff_status sdiff_tensors_open(sdiff_context *context, const char *path, sdiff_
 
 sdiff_status sdiff_tensors_save(sdiff_tensors *t, const char *path)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!t || !path)
         return SDIFF_ERROR_INVALID_ARGUMENT;
     return sdi_safetensors_write(&t->env, path, t->list, t->count, NULL);
@@ -205,6 +207,7 @@ static sdiff_status find_with_count(sdiff_tensors *t, const char *name, size_t c
 
 sdiff_status sdiff_tensors_get_f32(sdiff_tensors *t, const char *name, float *out, size_t count)
 {
+    SDI_OWN_FLOAT_MODE;
     const sdi_tensor_out *found = NULL;
     if (!t || !name || (count && !out))
         return SDIFF_ERROR_INVALID_ARGUMENT;
@@ -215,6 +218,7 @@ sdiff_status sdiff_tensors_get_f32(sdiff_tensors *t, const char *name, float *ou
 
 sdiff_status sdiff_tensors_get_i64(sdiff_tensors *t, const char *name, int64_t *out, size_t count)
 {
+    SDI_OWN_FLOAT_MODE;
     const sdi_tensor_out *found = NULL;
     if (!t || !name || (count && !out))
         return SDIFF_ERROR_INVALID_ARGUMENT;

@@ -16,6 +16,7 @@ static sdiff_tokenizer *new_handle(const sdi_env *env, sdiff_context *context)
 
 sdiff_status sdiff_tokenizer_open(sdiff_context *context, const char *path, sdiff_tokenizer **out)
 {
+    SDI_OWN_FLOAT_MODE;
     if (out)
         *out = NULL;
     if (!context || !path || !out)

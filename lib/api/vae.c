@@ -37,6 +37,7 @@ sdiff_status sdiff_vae_of_model(sdiff_model *model, sdiff_vae **vae)
 sdiff_status sdiff_vae_open(sdiff_context *context, const char *path,
                             const sdiff_model_params *params, sdiff_vae **vae)
 {
+    SDI_OWN_FLOAT_MODE;
     if (vae)
         *vae = NULL;
     if (!context || !path || !vae)
@@ -68,6 +69,7 @@ static const sdi_vae_config *config_of(const sdiff_vae *vae)
 sdiff_status sdiff_vae_encode(sdiff_vae *vae, const float *image, int32_t batch, int32_t height,
                               int32_t width, float *mean, float *logvar)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!vae || !image || !mean)
         return SDIFF_ERROR_INVALID_ARGUMENT;
     sdi_error_clear(&vae->error);
@@ -77,6 +79,7 @@ sdiff_status sdiff_vae_encode(sdiff_vae *vae, const float *image, int32_t batch,
 sdiff_status sdiff_vae_decode(sdiff_vae *vae, const float *z, int32_t batch, int32_t height,
                               int32_t width, float *image)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!vae || !z || !image)
         return SDIFF_ERROR_INVALID_ARGUMENT;
     sdi_error_clear(&vae->error);
