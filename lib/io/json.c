@@ -10,23 +10,45 @@
 #include <math.h>
 #include <string.h>
 
-enum { LARGEST_FILE = 64 << 20, MOST_VALUES = 1 << 20 };
+enum { LARGEST_FILE = 64 << 20, MOST_VALUES = 1 << 20, MOST_LEVELS = 64 };
 
-/* jansson takes up to two hundred bytes for two of text ("{},"), outside of the host's allocator.
- * What begins or follows a value is counted first, which is less than a pass of the parser. */
-static int holds_too_much(const char *text, size_t size)
+/* What jansson would build, from a look at the text that is less than a pass of the parser. */
+typedef struct extent {
+    int32_t values, levels, deepest;
+} extent;
+
+static extent measure(const char *text, size_t size)
 {
-    int32_t values = 0;
+    extent e = {0};
     int quoted = 0;
-    for (size_t i = 0; i < size && values <= MOST_VALUES; i++) {
-        if (text[i] == '"')
+    for (size_t i = 0; i < size && e.values <= MOST_VALUES; i++) {
+        if (text[i] == '"') {
             quoted = !quoted;
-        else if (quoted)
+        } else if (quoted) {
             i += text[i] == '\\';
-        else
-            values += text[i] == ',' || text[i] == '[' || text[i] == '{';
+        } else {
+            const int opens = text[i] == '[' || text[i] == '{';
+            e.values += opens || text[i] == ',';
+            e.levels += opens - (text[i] == ']' || text[i] == '}');
+            e.deepest = SDI_MAX(e.deepest, e.levels);
+        }
     }
-    return values > MOST_VALUES;
+    return e;
+}
+
+/* jansson takes up to two hundred bytes for three of text ("{},"), outside of the host's allocator,
+ * and a hundred bytes of stack for a level. */
+static sdiff_status check_extent(const sdi_env *env, const char *name, const char *text,
+                                 size_t size)
+{
+    const extent e = measure(text, size);
+    if (e.values > MOST_VALUES)
+        return sdi_fail(env, SDIFF_ERROR_LIMIT, "%s: holds more than %d JSON values", name,
+                        MOST_VALUES);
+    if (e.deepest > MOST_LEVELS)
+        return sdi_fail(env, SDIFF_ERROR_FORMAT, "%s: is JSON nested more than %d levels deep",
+                        name, MOST_LEVELS);
+    return SDIFF_OK;
 }
 
 sdiff_status sdi_json_parse(const sdi_env *env, const char *name, const char *text, size_t size,
@@ -39,9 +61,7 @@ sdiff_status sdi_json_parse(const sdi_env *env, const char *name, const char *te
     }
     if (size == 0)
         return sdi_fail(env, SDIFF_ERROR_FORMAT, "%s: is empty, JSON was needed", name);
-    if (holds_too_much(text, size))
-        return sdi_fail(env, SDIFF_ERROR_LIMIT, "%s: holds more than %d JSON values", name,
-                        MOST_VALUES);
+    SDI_TRY(check_extent(env, name, text, size));
     json_error_t error;
     *out = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
     if (*out)

@@ -54,6 +54,21 @@ static void test_too_many_values_are_refused(void **state)
     test_env_free(&env);
 }
 
+/* A parser that goes down with the text needs the stack for it. */
+static void test_deep_nesting_is_refused(void **state)
+{
+    sdi_env env = test_env_new();
+    char text[400];
+    json_t *value = NULL;
+    memset(text, '[', 200);
+    memset(text + 200, ']', 200);
+    assert_int_equal(sdi_json_parse(&env, "here", text, 400, &value), SDIFF_ERROR_FORMAT);
+    assert_string_equal(test_error(&env), "here: is JSON nested more than 64 levels deep");
+    test_ok(&env, sdi_json_parse(&env, "here", text + 136, 128, &value));
+    json_decref(value);
+    test_env_free(&env);
+}
+
 static json_t *parse(const sdi_env *env, const char *text)
 {
     json_t *value = NULL;
@@ -133,6 +148,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_too_many_values_are_refused),
+        cmocka_unit_test(test_deep_nesting_is_refused),
         cmocka_unit_test(test_the_syntax_of_every_configuration_is_judged),
         cmocka_unit_test(test_members_are_read_and_absent_ones_left),
         cmocka_unit_test(test_wrong_members_are_named_with_what_was_found),
