@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The floating-point mode that the library computes in, whatever the host's is: rounding to nearest,
+ * The floating-point mode that the library computes in, whatever the host has: round to nearest,
  * no exception trapped, denormal inputs as they are (conversions from half precision are made of
  * them). In pieces of parallel work results below the normal range become zero: on x86 a single
  * denormal costs more than a hundred cycles, and a network in float32 owes them nothing. The host's
@@ -18,7 +18,7 @@
 #include <xmmintrin.h>
 #endif
 
-/* ---- pieces of parallel work, on any thread --------------------------------------------------- */
+/* ---- pieces of parallel work, on any thread ------------------------------------------------- */
 
 typedef uint32_t sdi_float_mode;
 
@@ -43,7 +43,7 @@ static inline void sdi_float_mode_leave(sdi_float_mode found)
 #endif
 }
 
-/* ---- calls of the library ---------------------------------------------------------------------- */
+/* ---- calls of the library -------------------------------------------------------------------- */
 
 static inline fenv_t sdi_float_mode_set_default(void)
 {

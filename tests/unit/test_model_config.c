@@ -260,16 +260,19 @@ static void test_yaml_of_many_anchors_is_refused(void **state)
     test_env_free(&env);
 }
 
-/* On a file without a U-Net there is no width that the multipliers could mean. */
+/* On a file without the network there is no width that the multipliers could mean. */
 static void test_multipliers_without_channels_are_refused(void **state)
 {
     (void)state;
     static const char text[] = "{\"unet\": {\"channel_mult\": [1, 2]}}";
+    static const char vae[] = "{\"vae\": {\"ch_mult\": [1, 2]}}";
     sdi_env env = test_env_new();
     sdi_model_config c;
     memset(&c, 0, sizeof c);
     assert_int_equal(sdi_config_apply(&env, "text", text, strlen(text), &c), SDIFF_ERROR_FORMAT);
     assert_non_null(strstr(test_error(&env), "model_channels"));
+    assert_int_equal(sdi_config_apply(&env, "text", vae, strlen(vae), &c), SDIFF_ERROR_FORMAT);
+    assert_non_null(strstr(test_error(&env), "'ch'"));
     test_env_free(&env);
 }
 
