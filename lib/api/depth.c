@@ -128,7 +128,7 @@ sdiff_status sdiff_depth_image(sdiff_depth *depth, const float *planes, int32_t 
     if (status == SDIFF_OK)
         status = sdi_hint_depth(env, map, map_width, map_height, width, height, &made);
     sdi_free(env, map);
-    return status == SDIFF_OK ? sdi_image_wrap(depth->context, made, image) : status;
+    return status == SDIFF_OK ? sdi_image_wrap(env, depth->context, made, image) : status;
 }
 
 const char *sdiff_depth_error(const sdiff_depth *depth)

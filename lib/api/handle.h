@@ -64,7 +64,9 @@ sdiff_status sdi_open_with(sdiff_context *context, const sdi_model_source *sourc
 sdiff_status sdi_open_part(sdiff_context *context, const char *path,
                            const sdiff_model_params *params, uint32_t components, sdi_model **out);
 
-sdiff_status sdi_image_wrap(sdiff_context *context, sdi_image *image, sdiff_image **out);
+/* Takes the image over, also on failure. */
+sdiff_status sdi_image_wrap(const sdi_env *env, sdiff_context *context, sdi_image *image,
+                            sdiff_image **out);
 
 /* Overlays a caller's struct on the library's defaults: the first size_t of both is struct_size.
  * A smaller struct leaves defaults in what it lacks; in a larger one the unknown tail must be zero.

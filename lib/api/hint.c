@@ -27,7 +27,7 @@ sdiff_status sdiff_hint_canny(sdiff_context *context, const sdiff_image *image, 
     const sdi_env env = sdi_context_env(context);
     sdi_image *made = NULL;
     SDI_TRY(sdi_hint_canny(&env, image->image, blur, low, high, &made));
-    return sdi_image_wrap(context, made, out);
+    return sdi_image_wrap(&env, context, made, out);
 }
 
 sdiff_status sdiff_hint_scribble(sdiff_context *context, const sdiff_image *image,
@@ -39,7 +39,7 @@ sdiff_status sdiff_hint_scribble(sdiff_context *context, const sdiff_image *imag
     const sdi_env env = sdi_context_env(context);
     sdi_image *made = NULL;
     SDI_TRY(sdi_hint_scribble(&env, image->image, threshold, invert, &made));
-    return sdi_image_wrap(context, made, out);
+    return sdi_image_wrap(&env, context, made, out);
 }
 
 sdiff_status sdiff_hint_depth(sdiff_context *context, const float *map, int32_t map_width,
@@ -51,7 +51,7 @@ sdiff_status sdiff_hint_depth(sdiff_context *context, const float *map, int32_t 
     const sdi_env env = sdi_context_env(context);
     sdi_image *made = NULL;
     SDI_TRY(sdi_hint_depth(&env, map, map_width, map_height, width, height, &made));
-    return sdi_image_wrap(context, made, out);
+    return sdi_image_wrap(&env, context, made, out);
 }
 
 sdiff_status sdiff_hint_pose(sdiff_context *context, const char *json, size_t size, int32_t width,
@@ -67,5 +67,5 @@ sdiff_status sdiff_hint_pose(sdiff_context *context, const char *json, size_t si
     SDI_TRY(sdi_pose_read(&env, "pose", json, size, width, height, &poses, &count));
     const sdiff_status status = sdi_pose_draw(&env, poses, count, width, height, &made);
     sdi_free(&env, poses);
-    return status == SDIFF_OK ? sdi_image_wrap(context, made, out) : status;
+    return status == SDIFF_OK ? sdi_image_wrap(&env, context, made, out) : status;
 }

@@ -8,12 +8,12 @@
 
 #include <string.h>
 
-sdiff_status sdi_image_wrap(sdiff_context *context, sdi_image *image, sdiff_image **out)
+sdiff_status sdi_image_wrap(const sdi_env *env, sdiff_context *context, sdi_image *image,
+                            sdiff_image **out)
 {
-    const sdi_env env = sdi_context_env(context);
-    sdiff_image *handle = sdi_zalloc(&env, 1, sizeof *handle);
+    sdiff_image *handle = sdi_zalloc(env, 1, sizeof *handle);
     if (!handle) {
-        sdi_image_free(&env, image);
+        sdi_image_free(env, image);
         return SDIFF_ERROR_NO_MEMORY;
     }
     handle->context = sdi_context_ref(context);
@@ -41,7 +41,7 @@ sdiff_status sdiff_image_new(sdiff_context *context, int32_t width, int32_t heig
     const sdi_env env = sdi_context_env(context);
     sdi_image *made = NULL;
     SDI_TRY(sdi_image_new(&env, width, height, channels, pixels, &made));
-    return sdi_image_wrap(context, made, image);
+    return sdi_image_wrap(&env, context, made, image);
 }
 
 sdiff_status sdiff_image_load_png_memory(sdiff_context *context, const void *bytes, size_t size,
@@ -53,7 +53,7 @@ sdiff_status sdiff_image_load_png_memory(sdiff_context *context, const void *byt
     const sdi_env env = sdi_context_env(context);
     sdi_image *made = NULL;
     SDI_TRY(sdi_png_read(&env, "memory", bytes, size, &made));
-    return sdi_image_wrap(context, made, image);
+    return sdi_image_wrap(&env, context, made, image);
 }
 
 sdiff_status sdiff_image_load_png(sdiff_context *context, const char *path, sdiff_image **image)
@@ -69,7 +69,7 @@ sdiff_status sdiff_image_load_png(sdiff_context *context, const char *path, sdif
                                              (size_t)sdi_source_size(source), &made);
     sdi_source_unref(&env, source);
     SDI_TRY(status);
-    return sdi_image_wrap(context, made, image);
+    return sdi_image_wrap(&env, context, made, image);
 }
 
 sdiff_status sdiff_image_save_png(sdiff_context *context, const sdiff_image *image,
@@ -131,7 +131,7 @@ sdiff_status sdiff_image_resize(sdiff_context *context, const sdiff_image *image
     const sdi_env env = sdi_context_env(context);
     sdi_image *made = NULL;
     SDI_TRY(sdi_image_resize(&env, image->image, width, height, &made));
-    return sdi_image_wrap(context, made, out);
+    return sdi_image_wrap(&env, context, made, out);
 }
 
 sdiff_status sdiff_image_crop(sdiff_context *context, const sdiff_image *image,
@@ -143,7 +143,7 @@ sdiff_status sdiff_image_crop(sdiff_context *context, const sdiff_image *image,
     const sdi_rect part = {area->x, area->y, area->width, area->height};
     sdi_image *made = NULL;
     SDI_TRY(sdi_image_crop(&env, image->image, &part, &made));
-    return sdi_image_wrap(context, made, out);
+    return sdi_image_wrap(&env, context, made, out);
 }
 
 sdiff_status sdiff_image_convert(sdiff_context *context, const sdiff_image *image,
@@ -155,7 +155,7 @@ sdiff_status sdiff_image_convert(sdiff_context *context, const sdiff_image *imag
     const sdi_env env = sdi_context_env(context);
     sdi_image *made = NULL;
     SDI_TRY(sdi_image_convert(&env, image->image, channels, &made));
-    return sdi_image_wrap(context, made, out);
+    return sdi_image_wrap(&env, context, made, out);
 }
 
 static sdiff_status to_planes(sdiff_context *context, const sdiff_image *image, int32_t width,

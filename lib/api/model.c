@@ -202,9 +202,12 @@ sdiff_status sdiff_model_preview(sdiff_model *model, const float *latents, int32
     SDI_OWN_FLOAT_MODE;
     if (out)
         *out = NULL;
-    if (!model || !latents || !out || height < 1 || width < 1 || height > SDIFF_IMAGE_MAX_SIDE ||
-        width > SDIFF_IMAGE_MAX_SIDE)
+    if (!model || !latents || !out)
         return SDIFF_ERROR_INVALID_ARGUMENT;
+    if (height < 1 || width < 1 || height > SDIFF_IMAGE_MAX_SIDE || width > SDIFF_IMAGE_MAX_SIDE)
+        return sdi_fail(&model->env, SDIFF_ERROR_INVALID_ARGUMENT,
+                        "latents of %d x %d: 1 to %d on a side can be shown", width, height,
+                        SDIFF_IMAGE_MAX_SIDE);
     pthread_mutex_lock(&model->lock);
     sdiff_status status = sdi_preview_fit(&model->env, model->model, model->context->pool,
                                           &model->preview);
@@ -213,7 +216,7 @@ sdiff_status sdiff_model_preview(sdiff_model *model, const float *latents, int32
         status = sdi_preview_image(&model->env, &model->preview, latents, height, width, &image);
     pthread_mutex_unlock(&model->lock);
     SDI_TRY(status);
-    return sdi_image_wrap(model->context, image, out);
+    return sdi_image_wrap(&model->env, model->context, image, out);
 }
 
 const char *sdiff_model_error(const sdiff_model *model)

@@ -139,7 +139,7 @@ sdiff_image *sdiff_pipeline_image(sdiff_pipeline *pipeline, int32_t index)
         const float *planes = p->pixels + 3 * (size_t)index * (size_t)p->width * (size_t)p->height;
         sdi_image *image = NULL;
         if (sdi_image_from_planes(env, planes, p->width, p->height, &image) == SDIFF_OK)
-            sdi_image_wrap(pipeline->model->context, image, &pipeline->images[index]);
+            sdi_image_wrap(env, pipeline->model->context, image, &pipeline->images[index]);
     }
     return pipeline->images[index];
 }

@@ -125,7 +125,7 @@ sdiff_status sdiff_taesd_preview(sdiff_taesd *taesd, const float *latents, int32
     if (status == SDIFF_OK)
         status = sdi_image_from_planes(env, planes, width * scale, height * scale, &made);
     sdi_free(env, planes);
-    return status == SDIFF_OK ? sdi_image_wrap(taesd->context, made, image) : status;
+    return status == SDIFF_OK ? sdi_image_wrap(env, taesd->context, made, image) : status;
 }
 
 sdiff_status sdiff_taesd_encode(sdiff_taesd *taesd, const float *image, int32_t height,

@@ -210,16 +210,32 @@ static int live_with_failure(body *live, long long n)
     return reached;
 }
 
-/* Each of the first ones, then fewer: most of a life's allocations are the same lines again. */
+/* All allocations of a life that nothing disturbs. */
+static long long count_allocations(body *live)
+{
+    long long low = 1, high = 2;
+    while (live_with_failure(live, high)) {
+        low = high;
+        high *= 2;
+    }
+    while (high - low > 1) {
+        const long long middle = low + (high - low) / 2;
+        *(live_with_failure(live, middle) ? &low : &high) = middle;
+    }
+    return low;
+}
+
+/* Each of the first and the last ones, fewer between: most of them are the same lines again. */
 static void fail_everywhere(body *live)
 {
-    long long n = 1, tries = 0;
-    while (live_with_failure(live, n)) {
-        n += n < 60 ? 1 : 1 + n / 23;
+    enum { AT_ENDS = 40 };
+    const long long count = count_allocations(live);
+    long long tries = 0;
+    for (long long n = 1; n <= count; n += n < AT_ENDS || n > count - AT_ENDS ? 1 : 1 + n / 23) {
+        assert_true(live_with_failure(live, n));
         tries++;
     }
-    print_message("%lld of about %lld allocations\n", tries, n);
-    assert_true(tries > 10);
+    print_message("%lld of %lld allocations\n", tries, count);
 }
 
 static void test_memory_that_runs_out_while_repainting(void **state)
