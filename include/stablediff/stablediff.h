@@ -44,10 +44,10 @@
  * - A handle is used by one thread at a time; different handles by any number of threads at once.
  *   Models may be shared by pipelines in different threads: only the calls of adapter.h change
  *   them. A thread needs 128 KiB of stack.
- * - Floating-point modes (rounding, trapped exceptions, flushing of denormals) of the caller do not
- *   change results and are left as they were; the functions in a request run in the caller's mode,
- *   other functions of the host in C's default mode. So with a locale, and signals interrupt nothing.
- * - After fork() the child may use and free its parent's handles, but for calls that were running;
+ * - The caller's floating-point mode (rounding, trapped exceptions, flushing of denormals) does not
+ *   change results and is left as it was; the functions of a request run in it, other functions of
+ *   the host in C's default mode. Locale and signal handlers of the host do not matter.
+ * - After fork() the child may use and free its parent's handles, unless a call on them was running;
  *   it works without the context's threads.
  */
 #ifndef STABLEDIFF_H

@@ -12,7 +12,7 @@ sdiff_status sdiff_model_add_lora(sdiff_model *model, const char *path, double s
 {
     SDI_OWN_FLOAT_MODE;
     if (!model || !path)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(model ? &model->error : NULL, "path");
     sdi_error_clear(&model->error);
     return sdi_loras_add(&model->env, model->model, model->context->pool, &model->loras, path,
                          scale);
@@ -49,7 +49,7 @@ sdiff_status sdiff_model_add_embedding(sdiff_model *model, const char *path, con
 {
     SDI_OWN_FLOAT_MODE;
     if (!model || !path)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(model ? &model->error : NULL, "path");
     sdi_error_clear(&model->error);
     const sdi_model_config *config = sdi_model_get_config(model->model);
     if (!config->has[SDI_PART_TEXT])
@@ -102,7 +102,7 @@ sdiff_status sdiff_model_save(sdiff_model *model, const char *path, const sdiff_
     SDI_OWN_FLOAT_MODE;
     static const sdi_save_type types[] = {SDI_SAVE_KEEP, SDI_SAVE_F32, SDI_SAVE_F16, SDI_SAVE_BF16};
     if (!model || !path)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(model ? &model->error : NULL, "path");
     sdi_error_clear(&model->error);
     sdiff_save_params p = defaults;
     SDI_TRY(sdi_params_read(&model->env, "save params", &p, sizeof p, sizeof p, params));

@@ -378,7 +378,7 @@ sdiff_status sdiff_model_run(sdiff_model *model, const char *component, sdiff_te
 {
     SDI_OWN_FLOAT_MODE;
     if (!model || !component || !in || !out)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(model ? &model->error : NULL, "component, in or out");
     sdi_error_clear(&model->error);
     for (size_t i = 0; i < SDI_COUNT(components); i++) {
         if (strcmp(components[i].name, component) != 0)

@@ -27,7 +27,7 @@ sdiff_status sdiff_controlnet_open(sdiff_context *context, const char *path,
     if (controlnet)
         *controlnet = NULL;
     if (!context || !path || !controlnet)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "path or controlnet");
     SDI_TRY(sdi_open_part(context, path, params, 1 << SDI_PART_CONTROL, &model));
     const sdi_env env = sdi_context_env(context);
     sdiff_controlnet *handle = sdi_zalloc(&env, 1, sizeof *handle);
@@ -104,7 +104,7 @@ sdiff_status sdiff_pipeline_add_control(sdiff_pipeline *pipeline,
     int32_t width = 0, height = 0;
     float *hint = NULL;
     if (!pipeline || !controlnet)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(pipeline ? &pipeline->error : NULL, "controlnet");
     const sdi_env *env = &pipeline->session.env;
     sdi_error_clear(&pipeline->error);
     SDI_TRY(sdi_params_read(env, "control params", &p, sizeof p, sizeof p, params));

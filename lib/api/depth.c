@@ -37,7 +37,7 @@ sdiff_status sdiff_depth_of_model(sdiff_model *model, sdiff_depth **depth)
     if (depth)
         *depth = NULL;
     if (!model || !depth)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(model ? &model->error : NULL, "depth");
     sdi_error_clear(&model->error);
     return new_handle(model->context, &model->env, model->model, depth);
 }
@@ -50,7 +50,7 @@ sdiff_status sdiff_depth_open(sdiff_context *context, const char *path,
     if (depth)
         *depth = NULL;
     if (!context || !path || !depth)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "path or depth");
     SDI_TRY(sdi_open_part(context, path, params, 1 << SDI_PART_DEPTH, &model));
     const sdi_env env = sdi_context_env(context);
     const sdiff_status status = new_handle(context, &env, model, depth);
@@ -98,7 +98,7 @@ sdiff_status sdiff_depth_estimate(sdiff_depth *depth, const float *image, int32_
 {
     SDI_OWN_FLOAT_MODE;
     if (!depth || !image || !map)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(depth ? &depth->error : NULL, "image or map");
     sdi_error_clear(&depth->error);
     if (!is_size(width, height))
         return sdi_fail(&depth->session.env, SDIFF_ERROR_INVALID_ARGUMENT,
@@ -114,7 +114,7 @@ sdiff_status sdiff_depth_image(sdiff_depth *depth, const float *planes, int32_t 
     if (image)
         *image = NULL;
     if (!depth || !planes || !image)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(depth ? &depth->error : NULL, "planes or image");
     const sdi_env *env = &depth->session.env;
     sdi_error_clear(&depth->error);
     if (sdiff_depth_size(depth, width, height, &map_width, &map_height) != SDIFF_OK)

@@ -68,6 +68,10 @@ sdiff_status sdi_open_part(sdiff_context *context, const char *path,
 sdiff_status sdi_image_wrap(const sdi_env *env, sdiff_context *context, sdi_image *image,
                             sdiff_image **out);
 
+/* INVALID_ARGUMENT, with the sentence that `which` of the arguments may not be NULL on the handle
+ * that was called; error NULL: that handle is NULL itself. */
+sdiff_status sdi_null_argument(sdi_error *error, const char *which);
+
 /* Overlays a caller's struct on the library's defaults: the first size_t of both is struct_size.
  * A smaller struct leaves defaults in what it lacks; in a larger one the unknown tail must be zero.
  * `minimum` is the size of release 1.0. */

@@ -12,8 +12,10 @@ static int begin(sdiff_context *context, const void *needed, sdiff_image **out)
 {
     if (out)
         *out = NULL;
-    if (!context || !needed || !out)
+    if (!context || !needed || !out) {
+        sdi_null_argument(context ? &context->error : NULL, "what is read, or where it goes to");
         return 0;
+    }
     sdi_error_clear(&context->error);
     return 1;
 }

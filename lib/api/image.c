@@ -27,8 +27,10 @@ static int begin(sdiff_context *context, const void *needed, sdiff_image **out)
 {
     if (out)
         *out = NULL;
-    if (!context || !needed || !out)
+    if (!context || !needed || !out) {
+        sdi_null_argument(context ? &context->error : NULL, "what is read, or where it goes to");
         return 0;
+    }
     sdi_error_clear(&context->error);
     return 1;
 }
@@ -77,7 +79,7 @@ sdiff_status sdiff_image_save_png(sdiff_context *context, const sdiff_image *ima
 {
     SDI_OWN_FLOAT_MODE;
     if (!context || !image || !path)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "image or path");
     const sdi_env env = sdi_context_env(context);
     sdi_error_clear(&context->error);
     return sdi_png_write(&env, image->image, path, text);
@@ -137,8 +139,10 @@ sdiff_status sdiff_image_resize(sdiff_context *context, const sdiff_image *image
 sdiff_status sdiff_image_crop(sdiff_context *context, const sdiff_image *image,
                               const sdiff_rect *area, sdiff_image **out)
 {
-    if (!begin(context, image, out) || !area)
+    if (!begin(context, image, out))
         return SDIFF_ERROR_INVALID_ARGUMENT;
+    if (!area)
+        return sdi_null_argument(&context->error, "area");
     const sdi_env env = sdi_context_env(context);
     const sdi_rect part = {area->x, area->y, area->width, area->height};
     sdi_image *made = NULL;
@@ -163,7 +167,7 @@ static sdiff_status to_planes(sdiff_context *context, const sdiff_image *image, 
                               float *alpha)
 {
     if (!context || !image || !planes)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "image or planes");
     const sdi_env env = sdi_context_env(context);
     sdi_error_clear(&context->error);
     if (fit != SDIFF_FIT_CROP && fit != SDIFF_FIT_STRETCH)

@@ -17,7 +17,7 @@ sdiff_status sdiff_mask_blur(sdiff_context *context, sdiff_image *mask, double r
 {
     SDI_OWN_FLOAT_MODE;
     if (!context || !mask)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "mask");
     const sdi_env env = begin(context);
     return sdi_mask_blur(&env, mask->image, radius);
 }
@@ -26,7 +26,7 @@ sdiff_status sdiff_mask_grow(sdiff_context *context, sdiff_image *mask, int32_t 
 {
     SDI_OWN_FLOAT_MODE;
     if (!context || !mask)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "mask");
     const sdi_env env = begin(context);
     return sdi_mask_grow(&env, mask->image, pixels);
 }
@@ -36,7 +36,7 @@ sdiff_status sdiff_mask_area(sdiff_context *context, const sdiff_image *mask, in
 {
     SDI_OWN_FLOAT_MODE;
     if (!context || !mask || !area)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "mask or area");
     const sdi_env env = begin(context);
     sdi_rect found;
     SDI_TRY(sdi_mask_area(&env, mask->image, padding, width, height, &found));
@@ -49,7 +49,7 @@ sdiff_status sdiff_mask_paste(sdiff_context *context, sdiff_image *image, const 
 {
     SDI_OWN_FLOAT_MODE;
     if (!context || !image || !patch || !area || !mask)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "image, patch, area or mask");
     const sdi_env env = begin(context);
     const sdi_rect at = {area->x, area->y, area->width, area->height};
     return sdi_mask_paste(&env, image->image, patch->image, &at, mask->image);

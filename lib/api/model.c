@@ -94,7 +94,7 @@ static sdiff_status open_model(sdiff_context *context, const sdi_model_source *s
     if (out)
         *out = NULL;
     if (!context || !out)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "model");
     const sdi_env env = sdi_context_env(context);
     sdi_error_clear(&context->error);
     if (!source->path && !source->bytes && !source->read)
@@ -203,7 +203,7 @@ sdiff_status sdiff_model_preview(sdiff_model *model, const float *latents, int32
     if (out)
         *out = NULL;
     if (!model || !latents || !out)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(model ? &model->error : NULL, "latents or image");
     if (height < 1 || width < 1 || height > SDIFF_IMAGE_MAX_SIDE || width > SDIFF_IMAGE_MAX_SIDE)
         return sdi_fail(&model->env, SDIFF_ERROR_INVALID_ARGUMENT,
                         "latents of %d x %d: 1 to %d on a side can be shown", width, height,

@@ -28,7 +28,7 @@ sdiff_status sdiff_pipeline_new(sdiff_model *model, sdiff_pipeline **out)
     if (out)
         *out = NULL;
     if (!model || !out)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(model ? &model->error : NULL, "pipeline");
     sdiff_pipeline *pipeline = sdi_zalloc(&model->env, 1, sizeof *pipeline);
     if (!pipeline)
         return SDIFF_ERROR_NO_MEMORY;
@@ -86,7 +86,7 @@ sdiff_status sdiff_pipeline_memory(sdiff_pipeline *pipeline, const sdiff_generat
     SDI_OWN_FLOAT_MODE;
     sdiff_generate_params request;
     if (!pipeline || !bytes)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(pipeline ? &pipeline->error : NULL, "bytes");
     SDI_TRY(read_request(pipeline, params, &request));
     return sdi_generate_memory(&pipeline->session, &request, bytes);
 }

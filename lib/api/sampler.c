@@ -94,7 +94,7 @@ sdiff_status sdiff_sampler_new(sdiff_context *context, const sdiff_sampler_param
     if (out)
         *out = NULL;
     if (!context || !params || !out)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "params or sampler");
     const sdi_env env = sdi_context_env(context);
     sdi_error_clear(&context->error);
     sdiff_sampler_params p;
@@ -146,9 +146,12 @@ sdiff_status sdiff_sampler_add_noise(sdiff_sampler *sampler, int32_t step, const
                                      const float *noise, float *out)
 {
     SDI_OWN_FLOAT_MODE;
-    if (!sampler || !clean || !noise || !out || step < 0 ||
-        step > sdi_sampler_steps(sampler->sampler))
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+    if (!sampler || !clean || !noise || !out)
+        return sdi_null_argument(sampler ? &sampler->error : NULL, "clean, noise or out");
+    const int32_t steps = sdi_sampler_steps(sampler->sampler);
+    if (step < 0 || step > steps)
+        return sdi_fail(&sampler->env, SDIFF_ERROR_INVALID_ARGUMENT,
+                        "there is no step %d: 0 to %d are possible", step, steps);
     sdi_sampler_add_noise(sampler->sampler, step, clean, noise, out);
     return SDIFF_OK;
 }
@@ -157,7 +160,7 @@ sdiff_status sdiff_sampler_begin(sdiff_sampler *sampler, const float *x)
 {
     SDI_OWN_FLOAT_MODE;
     if (!sampler || !x)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(sampler ? &sampler->error : NULL, "x");
     return sdi_sampler_begin(&sampler->env, sampler->sampler, x);
 }
 
@@ -177,7 +180,7 @@ sdiff_status sdiff_sampler_supply(sdiff_sampler *sampler, const float *model_out
 {
     SDI_OWN_FLOAT_MODE;
     if (!sampler || !model_output)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(sampler ? &sampler->error : NULL, "model_output");
     return sdi_sampler_supply(&sampler->env, sampler->sampler, model_output);
 }
 

@@ -31,7 +31,7 @@ sdiff_status sdiff_taesd_open(sdiff_context *context, const char *path,
     if (taesd)
         *taesd = NULL;
     if (!context || !path || !taesd)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "path or taesd");
     SDI_TRY(sdi_open_part(context, path, params,
                           1 << SDI_PART_TAESD_ENCODER | 1 << SDI_PART_TAESD_DECODER, &model));
     const sdi_env bare = sdi_context_env(context);
@@ -94,7 +94,7 @@ sdiff_status sdiff_taesd_decode(sdiff_taesd *taesd, const float *latents, int32_
 {
     SDI_OWN_FLOAT_MODE;
     if (!taesd || !latents || !image)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(taesd ? &taesd->error : NULL, "latents or image");
     SDI_TRY(check(taesd, taesd->decoder, "decoder", height, width, 1));
     SDI_TRY(sdi_taesd_decode(&taesd->session, taesd->decoder, latents, height, width, image));
     const int64_t scale = sdi_taesd_scale(taesd->session.model);
@@ -112,7 +112,7 @@ sdiff_status sdiff_taesd_preview(sdiff_taesd *taesd, const float *latents, int32
     if (image)
         *image = NULL;
     if (!taesd || !latents || !image)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(taesd ? &taesd->error : NULL, "latents or image");
     SDI_TRY(check(taesd, taesd->decoder, "decoder", height, width, 1));
     const sdi_env *env = &taesd->session.env;
     const int32_t scale = sdi_taesd_scale(taesd->session.model);
@@ -133,7 +133,7 @@ sdiff_status sdiff_taesd_encode(sdiff_taesd *taesd, const float *image, int32_t 
 {
     SDI_OWN_FLOAT_MODE;
     if (!taesd || !image || !latents)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(taesd ? &taesd->error : NULL, "image or latents");
     const sdi_env *env = &taesd->session.env;
     SDI_TRY(check(taesd, taesd->encoder, "encoder", height, width,
                   sdi_taesd_scale(taesd->session.model)));

@@ -12,7 +12,7 @@ sdiff_status sdiff_tensors_new(sdiff_context *context, sdiff_tensors **out)
     if (out)
         *out = NULL;
     if (!context || !out)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "tensors");
     const sdi_env env = sdi_context_env(context);
     sdi_error_clear(&context->error);
     sdiff_tensors *t = sdi_zalloc(&env, 1, sizeof *t);
@@ -102,7 +102,7 @@ sdiff_status sdiff_tensors_set(sdiff_tensors *t, const char *name, int32_t dtype
 {
     uint64_t bytes = 0;
     if (!t || !name || !data || (rank > 0 && !shape))
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(t ? &t->error : NULL, "name, shape or data");
     SDI_TRY(check_shape(&t->env, name, dtype, rank, shape, &bytes));
     void *copy = sdi_alloc(&t->env, bytes, 1);
     if (!copy)
@@ -142,7 +142,7 @@ sdiff_status sdiff_tensors_open(sdiff_context *context, const char *path, sdiff_
     if (out)
         *out = NULL;
     if (!context || !path || !out)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "path or tensors");
     const sdi_env env = sdi_context_env(context);
     sdiff_tensors *t = NULL;
     SDI_TRY(sdiff_tensors_new(context, &t));
@@ -162,7 +162,7 @@ sdiff_status sdiff_tensors_save(sdiff_tensors *t, const char *path)
 {
     SDI_OWN_FLOAT_MODE;
     if (!t || !path)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(t ? &t->error : NULL, "path");
     return sdi_safetensors_write(&t->env, path, t->list, t->count, NULL);
 }
 
@@ -210,7 +210,7 @@ sdiff_status sdiff_tensors_get_f32(sdiff_tensors *t, const char *name, float *ou
     SDI_OWN_FLOAT_MODE;
     const sdi_tensor_out *found = NULL;
     if (!t || !name || (count && !out))
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(t ? &t->error : NULL, "name or out");
     SDI_TRY(find_with_count(t, name, count, &found));
     sdi_convert_to_f32(out, found->data, found->dtype, count);
     return SDIFF_OK;
@@ -221,7 +221,7 @@ sdiff_status sdiff_tensors_get_i64(sdiff_tensors *t, const char *name, int64_t *
     SDI_OWN_FLOAT_MODE;
     const sdi_tensor_out *found = NULL;
     if (!t || !name || (count && !out))
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(t ? &t->error : NULL, "name or out");
     SDI_TRY(find_with_count(t, name, count, &found));
     if (found->dtype == SDI_I64) {
         memcpy(out, found->data, count * sizeof *out);

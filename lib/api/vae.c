@@ -30,7 +30,7 @@ sdiff_status sdiff_vae_of_model(sdiff_model *model, sdiff_vae **vae)
     if (vae)
         *vae = NULL;
     if (!model || !vae)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(model ? &model->error : NULL, "vae");
     return new_handle(model->context, model->model, vae);
 }
 
@@ -41,7 +41,7 @@ sdiff_status sdiff_vae_open(sdiff_context *context, const char *path,
     if (vae)
         *vae = NULL;
     if (!context || !path || !vae)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "path or vae");
     sdi_model *model = NULL;
     SDI_TRY(sdi_open_part(context, path, params,
                           1 << SDI_PART_VAE_ENCODER | 1 << SDI_PART_VAE_DECODER, &model));
@@ -71,7 +71,7 @@ sdiff_status sdiff_vae_encode(sdiff_vae *vae, const float *image, int32_t batch,
 {
     SDI_OWN_FLOAT_MODE;
     if (!vae || !image || !mean)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(vae ? &vae->error : NULL, "image or mean");
     sdi_error_clear(&vae->error);
     return sdi_vae_encode(&vae->session, image, batch, height, width, mean, logvar);
 }
@@ -81,7 +81,7 @@ sdiff_status sdiff_vae_decode(sdiff_vae *vae, const float *z, int32_t batch, int
 {
     SDI_OWN_FLOAT_MODE;
     if (!vae || !z || !image)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(vae ? &vae->error : NULL, "z or image");
     sdi_error_clear(&vae->error);
     return sdi_vae_decode(&vae->session, z, batch, height, width, image);
 }

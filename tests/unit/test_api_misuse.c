@@ -474,6 +474,49 @@ static void test_absurd_numbers_for_pictures_are_refused(void **state)
     api_close(a);
 }
 
+/* ---- NULL ------------------------------------------------------------------------------------ */
+
+static void assert_null_is_named(sdiff_status status, const char *sentence, const char *which)
+{
+    assert_int_equal(status, SDIFF_ERROR_INVALID_ARGUMENT);
+    if (!strstr(sentence, "NULL") || !strstr(sentence, which))
+        fail_msg("'%s' does not name %s", sentence, which);
+}
+
+static void test_the_argument_that_is_null_is_named(void **state)
+{
+    api *a = api_open();
+    sdiff_context *c = a->context;
+    sdiff_model *m = a->model;
+    sdiff_vae *vae = NULL;
+    sdiff_tensors *tensors = NULL;
+    sdiff_image *image = NULL;
+    float x[4] = {0};
+    assert_null_is_named(sdiff_model_open(c, NULL, NULL, &m), sdiff_context_error(c), "model");
+    m = a->model;
+    assert_null_is_named(sdiff_vae_open(c, NULL, NULL, &vae), sdiff_context_error(c), "path");
+    assert_null_is_named(sdiff_image_load_png(c, NULL, &image), sdiff_context_error(c), "read");
+    assert_null_is_named(sdiff_hint_canny(c, NULL, 1, 2, 3, &image), sdiff_context_error(c),
+                         "read");
+    assert_null_is_named(sdiff_model_add_lora(m, NULL, 1), sdiff_model_error(m), "path");
+    assert_null_is_named(sdiff_model_save(m, NULL, NULL), sdiff_model_error(m), "path");
+    assert_null_is_named(sdiff_model_preview(m, NULL, 1, 1, &image), sdiff_model_error(m),
+                         "latents");
+    assert_null_is_named(sdiff_pipeline_memory(a->pipeline, NULL, NULL),
+                         sdiff_pipeline_error(a->pipeline), "bytes");
+    assert_null_is_named(sdiff_pipeline_add_control(a->pipeline, NULL, NULL),
+                         sdiff_pipeline_error(a->pipeline), "controlnet");
+    assert_int_equal(sdiff_vae_of_model(m, &vae), SDIFF_OK);
+    assert_null_is_named(sdiff_vae_decode(vae, NULL, 1, 1, 1, x), sdiff_vae_error(vae), "z");
+    sdiff_vae_free(vae);
+    assert_int_equal(sdiff_tensors_new(c, &tensors), SDIFF_OK);
+    assert_null_is_named(sdiff_tensors_save(tensors, NULL), sdiff_tensors_error(tensors), "path");
+    assert_null_is_named(sdiff_tensors_set(tensors, "x", 0, 1, NULL, x),
+                         sdiff_tensors_error(tensors), "shape");
+    sdiff_tensors_free(tensors);
+    api_close(a);
+}
+
 /* ---- readers --------------------------------------------------------------------------------- */
 
 typedef struct liar {
@@ -547,6 +590,7 @@ int main(void)
         cmocka_unit_test(test_every_number_of_a_request_may_be_absurd),
         cmocka_unit_test(test_arrays_without_numbers_are_survived),
         cmocka_unit_test(test_absurd_numbers_for_pictures_are_refused),
+        cmocka_unit_test(test_the_argument_that_is_null_is_named),
         cmocka_unit_test(test_readers_that_fail_or_lie_at_any_point),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
