@@ -47,8 +47,8 @@
  * - The caller's floating-point mode (rounding, trapped exceptions, flushing of denormals) does not
  *   change results and is left as it was; the functions of a request run in it, other functions of
  *   the host in C's default mode. Locale and signal handlers of the host do not matter.
- * - After fork() the child may use and free its parent's handles, unless a call on them was running;
- *   it works without the context's threads.
+ * - After fork() the child may use and free its parent's handles, unless a call on them was
+ *   running; it works without the context's threads.
  */
 #ifndef STABLEDIFF_H
 #define STABLEDIFF_H
