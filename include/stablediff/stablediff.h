@@ -43,7 +43,12 @@
  *   append fields, whose value 0 means what it meant before they existed.
  * - A handle is used by one thread at a time; different handles by any number of threads at once.
  *   Models may be shared by pipelines in different threads: only the calls of adapter.h change
- *   them.
+ *   them. A thread needs 128 KiB of stack.
+ * - The caller's floating-point mode (rounding, trapped exceptions, flushing of denormals) does not
+ *   change results and is left as it was; the functions of a request run in it, other functions of
+ *   the host in C's default mode. Locale and signal handlers of the host do not matter.
+ * - After fork() the child may use and free its parent's handles, unless a call on them was
+ *   running; it works without the context's threads.
  */
 #ifndef STABLEDIFF_H
 #define STABLEDIFF_H

@@ -10,8 +10,9 @@
 
 sdiff_status sdiff_model_add_lora(sdiff_model *model, const char *path, double scale)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!model || !path)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(model ? &model->error : NULL, "path");
     sdi_error_clear(&model->error);
     return sdi_loras_add(&model->env, model->model, model->context->pool, &model->loras, path,
                          scale);
@@ -19,6 +20,7 @@ sdiff_status sdiff_model_add_lora(sdiff_model *model, const char *path, double s
 
 sdiff_status sdiff_model_clear_loras(sdiff_model *model)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!model)
         return SDIFF_ERROR_INVALID_ARGUMENT;
     sdi_error_clear(&model->error);
@@ -45,8 +47,9 @@ const char *sdiff_model_lora_report(const sdiff_model *model)
 
 sdiff_status sdiff_model_add_embedding(sdiff_model *model, const char *path, const char *name)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!model || !path)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(model ? &model->error : NULL, "path");
     sdi_error_clear(&model->error);
     const sdi_model_config *config = sdi_model_get_config(model->model);
     if (!config->has[SDI_PART_TEXT])
@@ -96,9 +99,10 @@ void sdiff_save_params_init(sdiff_save_params *params, size_t struct_size)
 
 sdiff_status sdiff_model_save(sdiff_model *model, const char *path, const sdiff_save_params *params)
 {
+    SDI_OWN_FLOAT_MODE;
     static const sdi_save_type types[] = {SDI_SAVE_KEEP, SDI_SAVE_F32, SDI_SAVE_F16, SDI_SAVE_BF16};
     if (!model || !path)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(model ? &model->error : NULL, "path");
     sdi_error_clear(&model->error);
     sdiff_save_params p = defaults;
     SDI_TRY(sdi_params_read(&model->env, "save params", &p, sizeof p, sizeof p, params));

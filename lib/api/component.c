@@ -436,8 +436,9 @@ static const struct {
 sdiff_status sdiff_model_run(sdiff_model *model, const char *component, sdiff_tensors *in,
                              const char *const *options, sdiff_tensors *out)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!model || !component || !in || !out)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(model ? &model->error : NULL, "component, in or out");
     sdi_error_clear(&model->error);
     for (size_t i = 0; i < SDI_COUNT(components); i++) {
         if (strcmp(components[i].name, component) != 0)

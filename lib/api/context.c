@@ -50,6 +50,7 @@ static int is_consistent(const sdiff_context_params *p)
 
 sdiff_status sdiff_context_new(const sdiff_context_params *params, sdiff_context **out)
 {
+    SDI_OWN_FLOAT_MODE;
     sdiff_context_params p = defaults;
     if (!out)
         return SDIFF_ERROR_INVALID_ARGUMENT;

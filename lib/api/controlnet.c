@@ -22,11 +22,12 @@ void sdiff_control_params_init(sdiff_control_params *params, size_t struct_size)
 sdiff_status sdiff_controlnet_open(sdiff_context *context, const char *path,
                                    const sdiff_model_params *params, sdiff_controlnet **controlnet)
 {
+    SDI_OWN_FLOAT_MODE;
     sdi_model *model = NULL;
     if (controlnet)
         *controlnet = NULL;
     if (!context || !path || !controlnet)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "path or controlnet");
     SDI_TRY(sdi_open_part(context, path, params, 1 << SDI_PART_CONTROL, &model));
     const sdi_env env = sdi_context_env(context);
     sdiff_controlnet *handle = sdi_zalloc(&env, 1, sizeof *handle);
@@ -98,11 +99,12 @@ sdiff_status sdiff_pipeline_add_control(sdiff_pipeline *pipeline,
                                         const sdiff_controlnet *controlnet,
                                         const sdiff_control_params *params)
 {
+    SDI_OWN_FLOAT_MODE;
     sdiff_control_params p = defaults;
     int32_t width = 0, height = 0;
     float *hint = NULL;
     if (!pipeline || !controlnet)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(pipeline ? &pipeline->error : NULL, "controlnet");
     const sdi_env *env = &pipeline->session.env;
     sdi_error_clear(&pipeline->error);
     SDI_TRY(sdi_params_read(env, "control params", &p, sizeof p, sizeof p, params));

@@ -33,10 +33,11 @@ static sdiff_status new_handle(sdiff_context *context, const sdi_env *errors, sd
 
 sdiff_status sdiff_depth_of_model(sdiff_model *model, sdiff_depth **depth)
 {
+    SDI_OWN_FLOAT_MODE;
     if (depth)
         *depth = NULL;
     if (!model || !depth)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(model ? &model->error : NULL, "depth");
     sdi_error_clear(&model->error);
     return new_handle(model->context, &model->env, model->model, depth);
 }
@@ -44,11 +45,12 @@ sdiff_status sdiff_depth_of_model(sdiff_model *model, sdiff_depth **depth)
 sdiff_status sdiff_depth_open(sdiff_context *context, const char *path,
                               const sdiff_model_params *params, sdiff_depth **depth)
 {
+    SDI_OWN_FLOAT_MODE;
     sdi_model *model = NULL;
     if (depth)
         *depth = NULL;
     if (!context || !path || !depth)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "path or depth");
     SDI_TRY(sdi_open_part(context, path, params, 1 << SDI_PART_DEPTH, &model));
     const sdi_env env = sdi_context_env(context);
     const sdiff_status status = new_handle(context, &env, model, depth);
@@ -81,6 +83,7 @@ static int is_size(int32_t width, int32_t height)
 sdiff_status sdiff_depth_size(const sdiff_depth *depth, int32_t width, int32_t height,
                               int32_t *map_width, int32_t *map_height)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!depth || !map_width || !map_height || !is_size(width, height))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     int64_t h = 0, w = 0;
@@ -93,8 +96,9 @@ sdiff_status sdiff_depth_size(const sdiff_depth *depth, int32_t width, int32_t h
 sdiff_status sdiff_depth_estimate(sdiff_depth *depth, const float *image, int32_t width,
                                   int32_t height, float *map)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!depth || !image || !map)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(depth ? &depth->error : NULL, "image or map");
     sdi_error_clear(&depth->error);
     if (!is_size(width, height))
         return sdi_fail(&depth->session.env, SDIFF_ERROR_INVALID_ARGUMENT,
@@ -105,11 +109,12 @@ sdiff_status sdiff_depth_estimate(sdiff_depth *depth, const float *image, int32_
 sdiff_status sdiff_depth_image(sdiff_depth *depth, const float *planes, int32_t width,
                                int32_t height, sdiff_image **image)
 {
+    SDI_OWN_FLOAT_MODE;
     int32_t map_width = 0, map_height = 0;
     if (image)
         *image = NULL;
     if (!depth || !planes || !image)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(depth ? &depth->error : NULL, "planes or image");
     const sdi_env *env = &depth->session.env;
     sdi_error_clear(&depth->error);
     if (sdiff_depth_size(depth, width, height, &map_width, &map_height) != SDIFF_OK)
@@ -123,7 +128,7 @@ sdiff_status sdiff_depth_image(sdiff_depth *depth, const float *planes, int32_t 
     if (status == SDIFF_OK)
         status = sdi_hint_depth(env, map, map_width, map_height, width, height, &made);
     sdi_free(env, map);
-    return status == SDIFF_OK ? sdi_image_wrap(depth->context, made, image) : status;
+    return status == SDIFF_OK ? sdi_image_wrap(env, depth->context, made, image) : status;
 }
 
 const char *sdiff_depth_error(const sdiff_depth *depth)

@@ -5,6 +5,7 @@
 #ifndef SDI_API_HANDLE_H
 #define SDI_API_HANDLE_H
 
+#include "base/float_mode.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/threads.h"
@@ -63,7 +64,13 @@ sdiff_status sdi_open_with(sdiff_context *context, const sdi_model_source *sourc
 sdiff_status sdi_open_part(sdiff_context *context, const char *path,
                            const sdiff_model_params *params, uint32_t components, sdi_model **out);
 
-sdiff_status sdi_image_wrap(sdiff_context *context, sdi_image *image, sdiff_image **out);
+/* Takes the image over, also on failure. */
+sdiff_status sdi_image_wrap(const sdi_env *env, sdiff_context *context, sdi_image *image,
+                            sdiff_image **out);
+
+/* INVALID_ARGUMENT, with the sentence that `which` of the arguments may not be NULL on the handle
+ * that was called; error NULL: that handle is NULL itself. */
+sdiff_status sdi_null_argument(sdi_error *error, const char *which);
 
 /* Overlays a caller's struct on the library's defaults: the first size_t of both is struct_size.
  * A smaller struct leaves defaults in what it lacks; in a larger one the unknown tail must be zero.

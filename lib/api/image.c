@@ -8,12 +8,12 @@
 
 #include <string.h>
 
-sdiff_status sdi_image_wrap(sdiff_context *context, sdi_image *image, sdiff_image **out)
+sdiff_status sdi_image_wrap(const sdi_env *env, sdiff_context *context, sdi_image *image,
+                            sdiff_image **out)
 {
-    const sdi_env env = sdi_context_env(context);
-    sdiff_image *handle = sdi_zalloc(&env, 1, sizeof *handle);
+    sdiff_image *handle = sdi_zalloc(env, 1, sizeof *handle);
     if (!handle) {
-        sdi_image_free(&env, image);
+        sdi_image_free(env, image);
         return SDIFF_ERROR_NO_MEMORY;
     }
     handle->context = sdi_context_ref(context);
@@ -27,8 +27,10 @@ static int begin(sdiff_context *context, const void *needed, sdiff_image **out)
 {
     if (out)
         *out = NULL;
-    if (!context || !needed || !out)
+    if (!context || !needed || !out) {
+        sdi_null_argument(context ? &context->error : NULL, "what is read, or where it goes to");
         return 0;
+    }
     sdi_error_clear(&context->error);
     return 1;
 }
@@ -41,22 +43,24 @@ sdiff_status sdiff_image_new(sdiff_context *context, int32_t width, int32_t heig
     const sdi_env env = sdi_context_env(context);
     sdi_image *made = NULL;
     SDI_TRY(sdi_image_new(&env, width, height, channels, pixels, &made));
-    return sdi_image_wrap(context, made, image);
+    return sdi_image_wrap(&env, context, made, image);
 }
 
 sdiff_status sdiff_image_load_png_memory(sdiff_context *context, const void *bytes, size_t size,
                                          sdiff_image **image)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!begin(context, bytes, image))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = sdi_context_env(context);
     sdi_image *made = NULL;
     SDI_TRY(sdi_png_read(&env, "memory", bytes, size, &made));
-    return sdi_image_wrap(context, made, image);
+    return sdi_image_wrap(&env, context, made, image);
 }
 
 sdiff_status sdiff_image_load_png(sdiff_context *context, const char *path, sdiff_image **image)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!begin(context, path, image))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = sdi_context_env(context);
@@ -67,14 +71,15 @@ sdiff_status sdiff_image_load_png(sdiff_context *context, const char *path, sdif
                                              (size_t)sdi_source_size(source), &made);
     sdi_source_unref(&env, source);
     SDI_TRY(status);
-    return sdi_image_wrap(context, made, image);
+    return sdi_image_wrap(&env, context, made, image);
 }
 
 sdiff_status sdiff_image_save_png(sdiff_context *context, const sdiff_image *image,
                                   const char *path, const char *const *text)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!context || !image || !path)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "image or path");
     const sdi_env env = sdi_context_env(context);
     sdi_error_clear(&context->error);
     return sdi_png_write(&env, image->image, path, text);
@@ -122,35 +127,39 @@ const char *sdiff_image_text(const sdiff_image *image, const char *keyword)
 sdiff_status sdiff_image_resize(sdiff_context *context, const sdiff_image *image, int32_t width,
                                 int32_t height, sdiff_image **out)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!begin(context, image, out))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = sdi_context_env(context);
     sdi_image *made = NULL;
     SDI_TRY(sdi_image_resize(&env, image->image, width, height, &made));
-    return sdi_image_wrap(context, made, out);
+    return sdi_image_wrap(&env, context, made, out);
 }
 
 sdiff_status sdiff_image_crop(sdiff_context *context, const sdiff_image *image,
                               const sdiff_rect *area, sdiff_image **out)
 {
-    if (!begin(context, image, out) || !area)
+    if (!begin(context, image, out))
         return SDIFF_ERROR_INVALID_ARGUMENT;
+    if (!area)
+        return sdi_null_argument(&context->error, "area");
     const sdi_env env = sdi_context_env(context);
     const sdi_rect part = {area->x, area->y, area->width, area->height};
     sdi_image *made = NULL;
     SDI_TRY(sdi_image_crop(&env, image->image, &part, &made));
-    return sdi_image_wrap(context, made, out);
+    return sdi_image_wrap(&env, context, made, out);
 }
 
 sdiff_status sdiff_image_convert(sdiff_context *context, const sdiff_image *image,
                                  int32_t channels, sdiff_image **out)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!begin(context, image, out))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = sdi_context_env(context);
     sdi_image *made = NULL;
     SDI_TRY(sdi_image_convert(&env, image->image, channels, &made));
-    return sdi_image_wrap(context, made, out);
+    return sdi_image_wrap(&env, context, made, out);
 }
 
 static sdiff_status to_planes(sdiff_context *context, const sdiff_image *image, int32_t width,
@@ -158,7 +167,7 @@ static sdiff_status to_planes(sdiff_context *context, const sdiff_image *image, 
                               float *alpha)
 {
     if (!context || !image || !planes)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "image or planes");
     const sdi_env env = sdi_context_env(context);
     sdi_error_clear(&context->error);
     if (fit != SDIFF_FIT_CROP && fit != SDIFF_FIT_STRETCH)
@@ -171,11 +180,13 @@ static sdiff_status to_planes(sdiff_context *context, const sdiff_image *image, 
 sdiff_status sdiff_image_to_planes(sdiff_context *context, const sdiff_image *image, int32_t width,
                                    int32_t height, int32_t fit, float *planes, float *alpha)
 {
+    SDI_OWN_FLOAT_MODE;
     return to_planes(context, image, width, height, fit, 3, planes, alpha);
 }
 
 sdiff_status sdiff_image_to_plane(sdiff_context *context, const sdiff_image *image, int32_t width,
                                   int32_t height, int32_t fit, float *plane)
 {
+    SDI_OWN_FLOAT_MODE;
     return to_planes(context, image, width, height, fit, 1, plane, NULL);
 }

@@ -97,7 +97,7 @@ static sdiff_status open_model(sdiff_context *context, const sdi_model_source *s
     if (out)
         *out = NULL;
     if (!context || !out)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "model");
     const sdi_env env = sdi_context_env(context);
     sdi_error_clear(&context->error);
     if (!source->path && !source->bytes && !source->read)
@@ -126,6 +126,7 @@ static sdiff_status open_model(sdiff_context *context, const sdi_model_source *s
 sdiff_status sdiff_model_open(sdiff_context *context, const char *path,
                               const sdiff_model_params *params, sdiff_model **model)
 {
+    SDI_OWN_FLOAT_MODE;
     const sdi_model_source source = {.path = path};
     return open_model(context, &source, params, model);
 }
@@ -133,6 +134,7 @@ sdiff_status sdiff_model_open(sdiff_context *context, const char *path,
 sdiff_status sdiff_model_open_memory(sdiff_context *context, const void *bytes, uint64_t size,
                                      const sdiff_model_params *params, sdiff_model **model)
 {
+    SDI_OWN_FLOAT_MODE;
     const sdi_model_source source = {.bytes = bytes, .size = size};
     return open_model(context, &source, params, model);
 }
@@ -141,6 +143,7 @@ sdiff_status sdiff_model_open_reader(sdiff_context *context, sdiff_read_fn read,
                                      uint64_t size, const sdiff_model_params *params,
                                      sdiff_model **model)
 {
+    SDI_OWN_FLOAT_MODE;
     const sdi_model_source source = {.read = read, .user = user, .size = size};
     return open_model(context, &source, params, model);
 }
@@ -169,11 +172,13 @@ void sdiff_model_free(sdiff_model *model)
 
 const char *sdiff_model_info(const sdiff_model *model)
 {
+    SDI_OWN_FLOAT_MODE;
     return model ? model->info : "";
 }
 
 const char *sdiff_model_summary(const sdiff_model *model)
 {
+    SDI_OWN_FLOAT_MODE;
     return model ? model->summary : "";
 }
 
@@ -197,11 +202,15 @@ int32_t sdiff_model_latent_channels(const sdiff_model *model)
 sdiff_status sdiff_model_preview(sdiff_model *model, const float *latents, int32_t height,
                                  int32_t width, sdiff_image **out)
 {
+    SDI_OWN_FLOAT_MODE;
     if (out)
         *out = NULL;
-    if (!model || !latents || !out || height < 1 || width < 1 || height > SDIFF_IMAGE_MAX_SIDE ||
-        width > SDIFF_IMAGE_MAX_SIDE)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+    if (!model || !latents || !out)
+        return sdi_null_argument(model ? &model->error : NULL, "latents or image");
+    if (height < 1 || width < 1 || height > SDIFF_IMAGE_MAX_SIDE || width > SDIFF_IMAGE_MAX_SIDE)
+        return sdi_fail(&model->env, SDIFF_ERROR_INVALID_ARGUMENT,
+                        "latents of %d x %d: 1 to %d on a side can be shown", width, height,
+                        SDIFF_IMAGE_MAX_SIDE);
     pthread_mutex_lock(&model->lock);
     sdiff_status status = sdi_preview_fit(&model->env, model->model, model->context->pool,
                                           &model->preview);
@@ -210,7 +219,7 @@ sdiff_status sdiff_model_preview(sdiff_model *model, const float *latents, int32
         status = sdi_preview_image(&model->env, &model->preview, latents, height, width, &image);
     pthread_mutex_unlock(&model->lock);
     SDI_TRY(status);
-    return sdi_image_wrap(model->context, image, out);
+    return sdi_image_wrap(&model->env, model->context, image, out);
 }
 
 const char *sdiff_model_error(const sdiff_model *model)

@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
  * Structs that grow (the rules of openat2 and clone3): size first, append only, zero means as
- * before.
+ * before. And arguments that may not be NULL.
  */
 #include "api/handle.h"
 
 #include <string.h>
+
+sdiff_status sdi_null_argument(sdi_error *error, const char *which)
+{
+    const sdi_env env = {.error = error};
+    return sdi_fail(&env, SDIFF_ERROR_INVALID_ARGUMENT,
+                    "an argument is NULL that may not be (%s)", which);
+}
 
 void sdi_params_init(void *theirs, size_t their_size, const void *mine, size_t size)
 {

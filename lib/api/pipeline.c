@@ -4,6 +4,8 @@
  */
 #include "api/pipeline.h"
 
+#include "api/callbacks.h"
+
 #include <string.h>
 
 static const sdiff_generate_params defaults = {.struct_size = sizeof defaults,
@@ -26,7 +28,7 @@ sdiff_status sdiff_pipeline_new(sdiff_model *model, sdiff_pipeline **out)
     if (out)
         *out = NULL;
     if (!model || !out)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(model ? &model->error : NULL, "pipeline");
     sdiff_pipeline *pipeline = sdi_zalloc(&model->env, 1, sizeof *pipeline);
     if (!pipeline)
         return SDIFF_ERROR_NO_MEMORY;
@@ -81,21 +83,25 @@ static sdiff_status read_request(sdiff_pipeline *pipeline, const sdiff_generate_
 sdiff_status sdiff_pipeline_memory(sdiff_pipeline *pipeline, const sdiff_generate_params *params,
                                    uint64_t *bytes)
 {
+    SDI_OWN_FLOAT_MODE;
     sdiff_generate_params request;
     if (!pipeline || !bytes)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(pipeline ? &pipeline->error : NULL, "bytes");
     SDI_TRY(read_request(pipeline, params, &request));
     return sdi_generate_memory(&pipeline->session, &request, bytes);
 }
 
 sdiff_status sdiff_pipeline_generate(sdiff_pipeline *pipeline, const sdiff_generate_params *params)
 {
+    SDI_OWN_FLOAT_MODE;
     sdiff_generate_params request;
+    sdi_callbacks callbacks;
     if (!pipeline)
         return SDIFF_ERROR_INVALID_ARGUMENT;
     atomic_store(&pipeline->session.cancel, 0);
     SDI_TRY(read_request(pipeline, params, &request));
     drop_results(pipeline);
+    sdi_callbacks_wrap(&callbacks, &host_float_mode, &request);
     SDI_TRY(sdi_generate(&pipeline->session, &request, &pipeline->pictures));
     const uint64_t count = (uint64_t)pipeline->pictures.count;
     pipeline->images = sdi_zalloc(&pipeline->session.env, count, sizeof(sdiff_image *));
@@ -124,6 +130,7 @@ static int has_result(const sdiff_pipeline *pipeline, int32_t index)
 
 sdiff_image *sdiff_pipeline_image(sdiff_pipeline *pipeline, int32_t index)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!has_result(pipeline, index) || !pipeline->pictures.decoded)
         return NULL;
     const sdi_pictures *p = &pipeline->pictures;
@@ -132,7 +139,7 @@ sdiff_image *sdiff_pipeline_image(sdiff_pipeline *pipeline, int32_t index)
         const float *planes = p->pixels + 3 * (size_t)index * (size_t)p->width * (size_t)p->height;
         sdi_image *image = NULL;
         if (sdi_image_from_planes(env, planes, p->width, p->height, &image) == SDIFF_OK)
-            sdi_image_wrap(pipeline->model->context, image, &pipeline->images[index]);
+            sdi_image_wrap(env, pipeline->model->context, image, &pipeline->images[index]);
     }
     return pipeline->images[index];
 }

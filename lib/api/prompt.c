@@ -116,6 +116,7 @@ static sdiff_status write_json(const sdi_env *env, const reading *r, char **out)
 sdiff_status sdiff_prompt_describe(sdiff_tokenizer *tokenizer, const char *prompt, int32_t variant,
                                    int32_t steps, int32_t backtrack, const char **json)
 {
+    SDI_OWN_FLOAT_MODE;
     if (json)
         *json = NULL;
     if (!tokenizer || !prompt || !json || variant < SDIFF_TOKENIZER_HF_FAST ||

@@ -91,10 +91,11 @@ static sdi_sampler_params internal(const sdiff_sampler_params *p, sdiff_sampler 
 sdiff_status sdiff_sampler_new(sdiff_context *context, const sdiff_sampler_params *params,
                                sdiff_sampler **out)
 {
+    SDI_OWN_FLOAT_MODE;
     if (out)
         *out = NULL;
     if (!context || !params || !out)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "params or sampler");
     const sdi_env env = sdi_context_env(context);
     sdi_error_clear(&context->error);
     sdiff_sampler_params p;
@@ -145,22 +146,28 @@ double sdiff_sampler_init_sigma(const sdiff_sampler *sampler)
 sdiff_status sdiff_sampler_add_noise(sdiff_sampler *sampler, int32_t step, const float *clean,
                                      const float *noise, float *out)
 {
-    if (!sampler || !clean || !noise || !out || step < 0 ||
-        step > sdi_sampler_steps(sampler->sampler))
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+    SDI_OWN_FLOAT_MODE;
+    if (!sampler || !clean || !noise || !out)
+        return sdi_null_argument(sampler ? &sampler->error : NULL, "clean, noise or out");
+    const int32_t steps = sdi_sampler_steps(sampler->sampler);
+    if (step < 0 || step > steps)
+        return sdi_fail(&sampler->env, SDIFF_ERROR_INVALID_ARGUMENT,
+                        "there is no step %d: 0 to %d are possible", step, steps);
     sdi_sampler_add_noise(sampler->sampler, step, clean, noise, out);
     return SDIFF_OK;
 }
 
 sdiff_status sdiff_sampler_begin(sdiff_sampler *sampler, const float *x)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!sampler || !x)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(sampler ? &sampler->error : NULL, "x");
     return sdi_sampler_begin(&sampler->env, sampler->sampler, x);
 }
 
 int sdiff_sampler_request(sdiff_sampler *sampler, float *input, double *timestep, double *sigma)
 {
+    SDI_OWN_FLOAT_MODE;
     sdi_ask ask;
     if (!sampler || !input || !timestep || !sdi_sampler_request(sampler->sampler, input, &ask))
         return 0;
@@ -172,8 +179,9 @@ int sdiff_sampler_request(sdiff_sampler *sampler, float *input, double *timestep
 
 sdiff_status sdiff_sampler_supply(sdiff_sampler *sampler, const float *model_output)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!sampler || !model_output)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(sampler ? &sampler->error : NULL, "model_output");
     return sdi_sampler_supply(&sampler->env, sampler->sampler, model_output);
 }
 
@@ -209,6 +217,7 @@ const char *sdiff_sampler_error(const sdiff_sampler *sampler)
 
 sdiff_status sdiff_randn(int32_t rng, int64_t seed, float *out, size_t count)
 {
+    SDI_OWN_FLOAT_MODE;
     if ((count && !out) || rng < SDIFF_RNG_TORCH || rng > SDIFF_RNG_PHILOX)
         return SDIFF_ERROR_INVALID_ARGUMENT;
     sdi_random random;

@@ -26,11 +26,12 @@ static sdiff_status add_halves(sdiff_taesd *t)
 sdiff_status sdiff_taesd_open(sdiff_context *context, const char *path,
                               const sdiff_model_params *params, sdiff_taesd **taesd)
 {
+    SDI_OWN_FLOAT_MODE;
     sdi_model *model = NULL;
     if (taesd)
         *taesd = NULL;
     if (!context || !path || !taesd)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "path or taesd");
     SDI_TRY(sdi_open_part(context, path, params,
                           1 << SDI_PART_TAESD_ENCODER | 1 << SDI_PART_TAESD_DECODER, &model));
     const sdi_env bare = sdi_context_env(context);
@@ -91,8 +92,9 @@ static sdiff_status check(sdiff_taesd *taesd, sdi_network half, const char *name
 sdiff_status sdiff_taesd_decode(sdiff_taesd *taesd, const float *latents, int32_t height,
                                 int32_t width, float *image)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!taesd || !latents || !image)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(taesd ? &taesd->error : NULL, "latents or image");
     SDI_TRY(check(taesd, taesd->decoder, "decoder", height, width, 1));
     SDI_TRY(sdi_taesd_decode(&taesd->session, taesd->decoder, latents, height, width, image));
     const int64_t scale = sdi_taesd_scale(taesd->session.model);
@@ -106,10 +108,11 @@ sdiff_status sdiff_taesd_decode(sdiff_taesd *taesd, const float *latents, int32_
 sdiff_status sdiff_taesd_preview(sdiff_taesd *taesd, const float *latents, int32_t height,
                                  int32_t width, sdiff_image **image)
 {
+    SDI_OWN_FLOAT_MODE;
     if (image)
         *image = NULL;
     if (!taesd || !latents || !image)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(taesd ? &taesd->error : NULL, "latents or image");
     SDI_TRY(check(taesd, taesd->decoder, "decoder", height, width, 1));
     const sdi_env *env = &taesd->session.env;
     const int32_t scale = sdi_taesd_scale(taesd->session.model);
@@ -122,14 +125,15 @@ sdiff_status sdiff_taesd_preview(sdiff_taesd *taesd, const float *latents, int32
     if (status == SDIFF_OK)
         status = sdi_image_from_planes(env, planes, width * scale, height * scale, &made);
     sdi_free(env, planes);
-    return status == SDIFF_OK ? sdi_image_wrap(taesd->context, made, image) : status;
+    return status == SDIFF_OK ? sdi_image_wrap(env, taesd->context, made, image) : status;
 }
 
 sdiff_status sdiff_taesd_encode(sdiff_taesd *taesd, const float *image, int32_t height,
                                 int32_t width, float *latents)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!taesd || !image || !latents)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(taesd ? &taesd->error : NULL, "image or latents");
     const sdi_env *env = &taesd->session.env;
     SDI_TRY(check(taesd, taesd->encoder, "encoder", height, width,
                   sdi_taesd_scale(taesd->session.model)));
@@ -154,6 +158,7 @@ const char *sdiff_taesd_error(const sdiff_taesd *taesd)
 
 sdiff_status sdiff_pipeline_set_taesd(sdiff_pipeline *pipeline, const sdiff_taesd *taesd)
 {
+    SDI_OWN_FLOAT_MODE;
     sdi_network network = 0;
     if (!pipeline)
         return SDIFF_ERROR_INVALID_ARGUMENT;

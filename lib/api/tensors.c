@@ -12,7 +12,7 @@ sdiff_status sdiff_tensors_new(sdiff_context *context, sdiff_tensors **out)
     if (out)
         *out = NULL;
     if (!context || !out)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "tensors");
     const sdi_env env = sdi_context_env(context);
     sdi_error_clear(&context->error);
     sdiff_tensors *t = sdi_zalloc(&env, 1, sizeof *t);
@@ -102,7 +102,7 @@ sdiff_status sdiff_tensors_set(sdiff_tensors *t, const char *name, int32_t dtype
 {
     uint64_t bytes = 0;
     if (!t || !name || !data || (rank > 0 && !shape))
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(t ? &t->error : NULL, "name, shape or data");
     SDI_TRY(check_shape(&t->env, name, dtype, rank, shape, &bytes));
     void *copy = sdi_alloc(&t->env, bytes, 1);
     if (!copy)
@@ -138,10 +138,11 @@ static sdiff_status read_all(const sdi_env *env, sdi_tensor_file *file, sdiff_te
 
 sdiff_status sdiff_tensors_open(sdiff_context *context, const char *path, sdiff_tensors **out)
 {
+    SDI_OWN_FLOAT_MODE;
     if (out)
         *out = NULL;
     if (!context || !path || !out)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "path or tensors");
     const sdi_env env = sdi_context_env(context);
     sdiff_tensors *t = NULL;
     SDI_TRY(sdiff_tensors_new(context, &t));
@@ -159,8 +160,9 @@ sdiff_status sdiff_tensors_open(sdiff_context *context, const char *path, sdiff_
 
 sdiff_status sdiff_tensors_save(sdiff_tensors *t, const char *path)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!t || !path)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(t ? &t->error : NULL, "path");
     return sdi_safetensors_write(&t->env, path, t->list, t->count, NULL);
 }
 
@@ -205,9 +207,10 @@ static sdiff_status find_with_count(sdiff_tensors *t, const char *name, size_t c
 
 sdiff_status sdiff_tensors_get_f32(sdiff_tensors *t, const char *name, float *out, size_t count)
 {
+    SDI_OWN_FLOAT_MODE;
     const sdi_tensor_out *found = NULL;
     if (!t || !name || (count && !out))
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(t ? &t->error : NULL, "name or out");
     SDI_TRY(find_with_count(t, name, count, &found));
     sdi_convert_to_f32(out, found->data, found->dtype, count);
     return SDIFF_OK;
@@ -215,9 +218,10 @@ sdiff_status sdiff_tensors_get_f32(sdiff_tensors *t, const char *name, float *ou
 
 sdiff_status sdiff_tensors_get_i64(sdiff_tensors *t, const char *name, int64_t *out, size_t count)
 {
+    SDI_OWN_FLOAT_MODE;
     const sdi_tensor_out *found = NULL;
     if (!t || !name || (count && !out))
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(t ? &t->error : NULL, "name or out");
     SDI_TRY(find_with_count(t, name, count, &found));
     if (found->dtype == SDI_I64) {
         memcpy(out, found->data, count * sizeof *out);

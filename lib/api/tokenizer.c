@@ -16,10 +16,11 @@ static sdiff_tokenizer *new_handle(const sdi_env *env, sdiff_context *context)
 
 sdiff_status sdiff_tokenizer_open(sdiff_context *context, const char *path, sdiff_tokenizer **out)
 {
+    SDI_OWN_FLOAT_MODE;
     if (out)
         *out = NULL;
     if (!context || !path || !out)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "path or tokenizer");
     const sdi_env env = sdi_context_env(context);
     sdi_error_clear(&context->error);
     sdiff_tokenizer *handle = new_handle(&env, context);
@@ -41,7 +42,7 @@ sdiff_status sdiff_tokenizer_of_model(sdiff_model *model, sdiff_tokenizer **out)
     if (out)
         *out = NULL;
     if (!model || !out)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(model ? &model->error : NULL, "tokenizer");
     const sdi_tokenizer *tokenizer = sdi_model_tokenizer(model->model);
     if (!tokenizer)
         return sdi_fail(&model->env, SDIFF_ERROR_UNSUPPORTED, "%s",

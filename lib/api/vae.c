@@ -30,17 +30,18 @@ sdiff_status sdiff_vae_of_model(sdiff_model *model, sdiff_vae **vae)
     if (vae)
         *vae = NULL;
     if (!model || !vae)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(model ? &model->error : NULL, "vae");
     return new_handle(model->context, model->model, vae);
 }
 
 sdiff_status sdiff_vae_open(sdiff_context *context, const char *path,
                             const sdiff_model_params *params, sdiff_vae **vae)
 {
+    SDI_OWN_FLOAT_MODE;
     if (vae)
         *vae = NULL;
     if (!context || !path || !vae)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(context ? &context->error : NULL, "path or vae");
     sdi_model *model = NULL;
     SDI_TRY(sdi_open_part(context, path, params,
                           1 << SDI_PART_VAE_ENCODER | 1 << SDI_PART_VAE_DECODER, &model));
@@ -68,8 +69,9 @@ static const sdi_vae_config *config_of(const sdiff_vae *vae)
 sdiff_status sdiff_vae_encode(sdiff_vae *vae, const float *image, int32_t batch, int32_t height,
                               int32_t width, float *mean, float *logvar)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!vae || !image || !mean)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(vae ? &vae->error : NULL, "image or mean");
     sdi_error_clear(&vae->error);
     return sdi_vae_encode(&vae->session, image, batch, height, width, mean, logvar);
 }
@@ -77,8 +79,9 @@ sdiff_status sdiff_vae_encode(sdiff_vae *vae, const float *image, int32_t batch,
 sdiff_status sdiff_vae_decode(sdiff_vae *vae, const float *z, int32_t batch, int32_t height,
                               int32_t width, float *image)
 {
+    SDI_OWN_FLOAT_MODE;
     if (!vae || !z || !image)
-        return SDIFF_ERROR_INVALID_ARGUMENT;
+        return sdi_null_argument(vae ? &vae->error : NULL, "z or image");
     sdi_error_clear(&vae->error);
     return sdi_vae_decode(&vae->session, z, batch, height, width, image);
 }

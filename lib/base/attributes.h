@@ -8,6 +8,7 @@
 #if defined(__GNUC__)
 #define SDI_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #define SDI_ALIGNED(n) __attribute__((aligned(n)))
+#define SDI_CLEANUP(function) __attribute__((cleanup(function), unused))
 #else
 #define SDI_PRINTF(text, first)
 #define SDI_ALIGNED(n)

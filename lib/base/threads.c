@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     SPIN_NANOSECONDS = 50000,
@@ -55,6 +56,7 @@ struct sdi_pool {
     atomic_int caller_sleeps;            // waits for `done`
     atomic_int stop;
 
+    pid_t process;          // that the workers belong to: a fork leaves them behind
     pthread_mutex_t caller; // held by the thread that has the workers
     pthread_mutex_t lock;   // of the two conditions
     pthread_cond_t wake, done;
@@ -147,6 +149,7 @@ static void *worker_main(void *argument)
     const pool_worker *self = argument;
     sdi_pool *pool = self->pool;
     uint64_t seen = 0;
+    (void)fesetenv(FE_DFL_ENV); // not that of the thread that made the context
     for (;;) {
         wait_for_news(pool, seen);
         if (atomic_load(&pool->stop))
@@ -218,7 +221,7 @@ static void run_host_piece(void *argument, int64_t index, int32_t worker)
 
 void sdi_parallel_for(sdi_pool *pool, int64_t count, sdi_task_fn task, void *argument)
 {
-    if (!pool || count < 2 || pool->size < 2) {
+    if (!pool || count < 2 || pool->size < 2 || (!pool->host && pool->process != getpid())) {
         run_alone(count, task, argument);
     } else if (pool->host) {
         host_job job = {task, argument};
@@ -257,6 +260,7 @@ sdiff_status sdi_pool_new(const sdi_env *env, int32_t threads, sdi_parallel_fn h
     pool->host = host;
     pool->user = user;
     pool->size = threads ? threads : sdi_usable_cores();
+    pool->process = getpid();
     pthread_mutex_init(&pool->caller, NULL);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->wake, NULL);
@@ -275,10 +279,8 @@ sdiff_status sdi_pool_new(const sdi_env *env, int32_t threads, sdi_parallel_fn h
     return SDIFF_OK;
 }
 
-void sdi_pool_free(const sdi_env *env, sdi_pool *pool)
+static void end_workers(sdi_pool *pool)
 {
-    if (!pool)
-        return;
     if (pool->workers) {
         pthread_mutex_lock(&pool->lock);
         atomic_store(&pool->stop, 1);
@@ -291,6 +293,14 @@ void sdi_pool_free(const sdi_env *env, sdi_pool *pool)
     pthread_cond_destroy(&pool->wake);
     pthread_mutex_destroy(&pool->lock);
     pthread_mutex_destroy(&pool->caller);
+}
+
+void sdi_pool_free(const sdi_env *env, sdi_pool *pool)
+{
+    if (!pool)
+        return;
+    if (pool->process == getpid())
+        end_workers(pool);
     sdi_free(env, pool->ranges);
     sdi_free(env, pool->workers);
     sdi_free(env, pool);

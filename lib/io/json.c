@@ -10,7 +10,46 @@
 #include <math.h>
 #include <string.h>
 
-enum { LARGEST_FILE = 64 << 20 };
+enum { LARGEST_FILE = 64 << 20, MOST_VALUES = 1 << 20, MOST_LEVELS = 64 };
+
+/* What jansson would build, from a look at the text that is less than a pass of the parser. */
+typedef struct extent {
+    int32_t values, levels, deepest;
+} extent;
+
+static extent measure(const char *text, size_t size)
+{
+    extent e = {0};
+    int quoted = 0;
+    for (size_t i = 0; i < size && e.values <= MOST_VALUES; i++) {
+        if (text[i] == '"') {
+            quoted = !quoted;
+        } else if (quoted) {
+            i += text[i] == '\\';
+        } else {
+            const int opens = text[i] == '[' || text[i] == '{';
+            e.values += opens || text[i] == ',';
+            e.levels += opens - (text[i] == ']' || text[i] == '}');
+            e.deepest = SDI_MAX(e.deepest, e.levels);
+        }
+    }
+    return e;
+}
+
+/* jansson takes up to two hundred bytes for three of text ("{},"), outside of the host's allocator,
+ * and a hundred bytes of stack for a level. */
+static sdiff_status check_extent(const sdi_env *env, const char *name, const char *text,
+                                 size_t size)
+{
+    const extent e = measure(text, size);
+    if (e.values > MOST_VALUES)
+        return sdi_fail(env, SDIFF_ERROR_LIMIT, "%s: holds more than %d JSON values", name,
+                        MOST_VALUES);
+    if (e.deepest > MOST_LEVELS)
+        return sdi_fail(env, SDIFF_ERROR_FORMAT, "%s: is JSON nested more than %d levels deep",
+                        name, MOST_LEVELS);
+    return SDIFF_OK;
+}
 
 sdiff_status sdi_json_parse(const sdi_env *env, const char *name, const char *text, size_t size,
                             json_t **out)
@@ -22,6 +61,7 @@ sdiff_status sdi_json_parse(const sdi_env *env, const char *name, const char *te
     }
     if (size == 0)
         return sdi_fail(env, SDIFF_ERROR_FORMAT, "%s: is empty, JSON was needed", name);
+    SDI_TRY(check_extent(env, name, text, size));
     json_error_t error;
     *out = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
     if (*out)

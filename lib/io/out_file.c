@@ -2,6 +2,7 @@
  *
  * Files that appear complete or not at all.
  */
+#define _GNU_SOURCE
 #include "io/out_file.h"
 
 #include "base/memory.h"
@@ -9,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -64,8 +66,11 @@ static sdiff_status open_file(const sdi_env *env, sdi_out_file *file)
         return open_temporary(env, file);
     if (S_ISDIR(info.st_mode))
         return sdi_fail(env, SDIFF_ERROR_IO, "%s: is a folder, a file was needed", file->path);
-    file->descriptor = open(file->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-    return file->descriptor >= 0 ? SDIFF_OK : fail_path(env, file->path, "cannot be opened");
+    /* Not blocking, so that a named pipe that nobody reads is refused instead of waited for. */
+    file->descriptor = open(file->path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (file->descriptor < 0 || fcntl(file->descriptor, F_SETFL, O_WRONLY) != 0)
+        return fail_path(env, file->path, "cannot be opened");
+    return SDIFF_OK;
 }
 
 sdiff_status sdi_out_open(const sdi_env *env, const char *path, sdi_out_file **out)
@@ -85,11 +90,34 @@ sdiff_status sdi_out_open(const sdi_env *env, const char *path, sdi_out_file **o
     return SDIFF_OK;
 }
 
+/* As write(), but a file size limit or a pipe without a reader is an error and no signal: both
+ * would end a host that does not expect them. */
+static ssize_t write_without_signal(int descriptor, const void *bytes, size_t size)
+{
+    static const int signals[] = {SIGXFSZ, SIGPIPE};
+    const struct timespec now = {0, 0};
+    sigset_t mine, before, old;
+    sigemptyset(&mine);
+    sigpending(&before);
+    for (size_t i = 0; i < SDI_COUNT(signals); i++)
+        if (!sigismember(&before, signals[i])) // one that waits already is the host's
+            sigaddset(&mine, signals[i]);
+    pthread_sigmask(SIG_BLOCK, &mine, &old);
+    const ssize_t count = write(descriptor, bytes, size);
+    const int error = errno;
+    if (count < 0 && (error == EFBIG || error == EPIPE))
+        (void)sigtimedwait(&mine, NULL, &now);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    errno = error;
+    return count;
+}
+
 sdiff_status sdi_out_write(const sdi_env *env, sdi_out_file *file, const void *bytes, uint64_t size)
 {
     const unsigned char *at = bytes;
     while (size > 0) {
-        const ssize_t count = write(file->descriptor, at, (size_t)SDI_MIN(size, 1u << 30));
+        const ssize_t count =
+            write_without_signal(file->descriptor, at, (size_t)SDI_MIN(size, 1u << 30));
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0)

@@ -17,6 +17,24 @@
 
 /* ---- U-Net ----------------------------------------------------------------------------------- */
 
+/* `keys` name width and multipliers; the width is 0 where neither text nor file had one. */
+static sdiff_status multiply_channels(const sdi_env *env, const char *name, const char *const *keys,
+                                      int32_t width, const int32_t *multipliers, int32_t levels,
+                                      int32_t *channels)
+{
+    if (levels > 0 && width < 1)
+        return sdi_fail(env, SDIFF_ERROR_FORMAT, "%s: '%s' needs '%s' beside it", name, keys[1],
+                        keys[0]);
+    for (int32_t i = 0; i < levels; i++) {
+        if (multipliers[i] > SDI_MAX_CHANNELS / width)
+            return sdi_fail(env, SDIFF_ERROR_FORMAT, "%s: %d '%s' times %d in '%s' is beyond %d",
+                            name, (int)width, keys[0], (int)multipliers[i], keys[1],
+                            SDI_MAX_CHANNELS);
+        channels[i] = width * multipliers[i];
+    }
+    return SDIFF_OK;
+}
+
 static sdiff_status unet_channels(const sdi_env *env, const char *name, const json_t *json,
                                   sdi_unet_config *c)
 {
@@ -30,13 +48,8 @@ static sdiff_status unet_channels(const sdi_env *env, const char *name, const js
                             "%s: 'model_channels' without 'channel_mult' beside it", name);
         return SDIFF_OK;
     }
-    for (int32_t i = 0; i < levels; i++) {
-        if (multipliers[i] > SDI_MAX_CHANNELS / width)
-            return sdi_fail(env, SDIFF_ERROR_FORMAT,
-                            "%s: %d 'model_channels' times %d in 'channel_mult' is beyond %d", name,
-                            (int)width, (int)multipliers[i], SDI_MAX_CHANNELS);
-        c->block_out_channels[i] = width * multipliers[i];
-    }
+    static const char *const keys[] = {"model_channels", "channel_mult"};
+    SDI_TRY(multiply_channels(env, name, keys, width, multipliers, levels, c->block_out_channels));
     for (int32_t i = c->levels; i < levels; i++) { // levels that the file did not have
         c->layers_per_block[i] = c->layers_per_block[0];
         c->heads[i] = c->heads[0];
@@ -128,12 +141,8 @@ static sdiff_status flat_vae(const sdi_env *env, const char *name, const json_t 
     SDI_TRY(sdi_config_int(env, name, json, "ch", 1, SDI_MAX_CHANNELS, &width));
     SDI_TRY(sdi_config_list(env, name, json, "ch_mult", 1, SDI_MAX_CHANNELS, SDI_VAE_MAX_LEVELS,
                             multipliers, &levels));
-    for (int32_t i = 0; i < levels; i++) {
-        if (multipliers[i] > SDI_MAX_CHANNELS / width)
-            return sdi_fail(env, SDIFF_ERROR_FORMAT, "%s: %d 'ch' times %d in 'ch_mult' is beyond "
-                            "%d", name, (int)width, (int)multipliers[i], SDI_MAX_CHANNELS);
-        c->block_out_channels[i] = width * multipliers[i];
-    }
+    static const char *const keys[] = {"ch", "ch_mult"};
+    SDI_TRY(multiply_channels(env, name, keys, width, multipliers, levels, c->block_out_channels));
     if (levels) {
         c->levels = levels;
         c->stem_channels = multipliers[0] == 1 ? 0 : width;

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <yaml.h>
 
-enum { MAX_DEPTH = 32, MAX_VALUES = 20000 };
+enum { MAX_BYTES = 256 << 10, MAX_DEPTH = 32, MAX_VALUES = 20000, MAX_ANCHORS = 100 };
 
 typedef struct walker {
     const sdi_env *env;
@@ -120,18 +120,55 @@ static sdiff_status convert(const sdi_env *env, const char *name, yaml_document_
                     "out", name);
 }
 
-/* libyaml's own composer recurses without a bound; 1 MiB of brackets must not reach it. */
-static int nests_deeply(const char *text, size_t size)
+/* What has been seen of a text's events. */
+typedef struct extent {
+    int32_t depth, values, anchors;
+} extent;
+
+static void add_event(extent *e, const yaml_event_t *event)
 {
-    int32_t open = 0;
-    size_t indent = 0;
-    for (size_t i = 0; i < size; i++) {
-        open += (text[i] == '[' || text[i] == '{') - (text[i] == ']' || text[i] == '}');
-        indent = text[i] == '\n' ? 0 : text[i] == ' ' || text[i] == '-' ? indent + 1 : indent;
-        if (open > MAX_DEPTH || indent > 1000)
-            return 1;
+    switch (event->type) {
+    case YAML_MAPPING_START_EVENT:
+        e->anchors += event->data.mapping_start.anchor != NULL;
+        e->depth++;
+        e->values++;
+        break;
+    case YAML_SEQUENCE_START_EVENT:
+        e->anchors += event->data.sequence_start.anchor != NULL;
+        e->depth++;
+        e->values++;
+        break;
+    case YAML_SCALAR_EVENT:
+        e->anchors += event->data.scalar.anchor != NULL;
+        e->values++;
+        break;
+    case YAML_ALIAS_EVENT: e->values++; break;
+    case YAML_MAPPING_END_EVENT:
+    case YAML_SEQUENCE_END_EVENT: e->depth--; break;
+    default: break;
     }
-    return 0;
+}
+
+/* libyaml's time grows with the square of depth and anchors, and its composer builds everything
+ * before anyone can look: the events are counted first, and only as far as they are harmless. */
+static int is_too_much(const char *text, size_t size)
+{
+    yaml_parser_t parser;
+    extent e = {0};
+    int more = 1;
+    if (!yaml_parser_initialize(&parser))
+        return 0; // the composer will meet the same lack of memory and tell
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
+    while (more && e.depth <= MAX_DEPTH && e.values <= MAX_VALUES && e.anchors <= MAX_ANCHORS) {
+        yaml_event_t event;
+        if (!yaml_parser_parse(&parser, &event))
+            break;
+        add_event(&e, &event);
+        more = event.type != YAML_STREAM_END_EVENT;
+        yaml_event_delete(&event);
+    }
+    yaml_parser_delete(&parser);
+    return e.depth > MAX_DEPTH || e.values > MAX_VALUES || e.anchors > MAX_ANCHORS;
 }
 
 sdiff_status sdi_yaml_parse(const sdi_env *env, const char *name, const char *text, size_t size,
@@ -140,9 +177,11 @@ sdiff_status sdi_yaml_parse(const sdi_env *env, const char *name, const char *te
     yaml_parser_t parser;
     yaml_document_t document;
     *out = NULL;
-    if (size > 1 << 20 || nests_deeply(text, size))
-        return sdi_fail(env, SDIFF_ERROR_LIMIT, "%s: is too large or too deeply nested for a "
-                        "configuration", name);
+    if (size > MAX_BYTES || is_too_much(text, size))
+        return sdi_fail(env, SDIFF_ERROR_LIMIT,
+                        "%s: is too large for a configuration: up to %d bytes, %d levels of "
+                        "nesting, %d values and %d anchors are read", name, MAX_BYTES, MAX_DEPTH,
+                        MAX_VALUES, MAX_ANCHORS);
     if (!yaml_parser_initialize(&parser))
         return sdi_fail(env, SDIFF_ERROR_NO_MEMORY, "%s: not enough memory to read yaml", name);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);

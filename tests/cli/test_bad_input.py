@@ -150,7 +150,7 @@ class Malformed(DemoTest):
                 self.assertGreater(len(done.stderr), 20)
 
     def test_configurations(self):
-        model = os.path.join(SHARED, 'fixtures-ldm', 'sd1-micro.fp16.safetensors')
+        model = os.path.join(SHARED, 'fixtures-ldm', 'sd1-micro.fp32.safetensors')
         for name, _ in bad_cases('config'):
             path = os.path.join(BAD, name)
             if os.path.basename(name) == 'model_index.json':

@@ -30,6 +30,45 @@ static void test_the_syntax_of_every_configuration_is_judged(void **state)
     assert_true(for_each_bad("config-", check_syntax) >= 40);
 }
 
+/* Short text may not become long lists: 6 MB of "{}," would be half a gigabyte. */
+static void test_too_many_values_are_refused(void **state)
+{
+    enum { VALUES = 2000000, ROOM = 3 * VALUES + 4 };
+    sdi_env env = test_env_new();
+    json_t *value = NULL;
+    char *text = malloc(ROOM);
+    assert_non_null(text);
+    text[0] = '[';
+    for (size_t i = 0; i < VALUES; i++)
+        memcpy(text + 1 + 3 * i, "{},", 3);
+    memcpy(text + 1 + 3 * VALUES - 1, "]", 1);
+    assert_int_equal(sdi_json_parse(&env, "here", text, 1 + 3 * VALUES, &value),
+                     SDIFF_ERROR_LIMIT);
+    assert_null(value);
+    memcpy(text, "[\"\\\"", 4); // in a string it is one value
+    memset(text + 4, ',', VALUES);
+    memcpy(text + 4 + VALUES, "\"]", 2);
+    test_ok(&env, sdi_json_parse(&env, "here", text, VALUES + 6, &value));
+    json_decref(value);
+    free(text);
+    test_env_free(&env);
+}
+
+/* A parser that goes down with the text needs the stack for it. */
+static void test_deep_nesting_is_refused(void **state)
+{
+    sdi_env env = test_env_new();
+    char text[400];
+    json_t *value = NULL;
+    memset(text, '[', 200);
+    memset(text + 200, ']', 200);
+    assert_int_equal(sdi_json_parse(&env, "here", text, 400, &value), SDIFF_ERROR_FORMAT);
+    assert_string_equal(test_error(&env), "here: is JSON nested more than 64 levels deep");
+    test_ok(&env, sdi_json_parse(&env, "here", text + 136, 128, &value));
+    json_decref(value);
+    test_env_free(&env);
+}
+
 static json_t *parse(const sdi_env *env, const char *text)
 {
     json_t *value = NULL;
@@ -108,6 +147,8 @@ static void test_nul_and_trailing_bytes_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_too_many_values_are_refused),
+        cmocka_unit_test(test_deep_nesting_is_refused),
         cmocka_unit_test(test_the_syntax_of_every_configuration_is_judged),
         cmocka_unit_test(test_members_are_read_and_absent_ones_left),
         cmocka_unit_test(test_wrong_members_are_named_with_what_was_found),

@@ -234,7 +234,46 @@ static void test_yaml_that_explodes_is_refused(void **state)
     for (int i = 0; i < 200000; i++)
         deep[i] = i % 2 ? ' ' : '-';
     assert_int_equal(sdi_yaml_parse(&env, "text", deep, 200000, &json), SDIFF_ERROR_LIMIT);
+    memset(deep, ']', 100000); // what a comment closes does not count
+    memset(deep + 100000, '[', 100000);
+    memcpy(deep, "#", 1);
+    memcpy(deep + 99996, "\na: ", 4);
+    assert_int_equal(sdi_yaml_parse(&env, "text", deep, 200000, &json), SDIFF_ERROR_LIMIT);
     free(deep);
+    test_env_free(&env);
+}
+
+/* libyaml compares each anchor with all before it. */
+static void test_yaml_of_many_anchors_is_refused(void **state)
+{
+    (void)state;
+    enum { ANCHORS = 5000, ROOM = 16 * ANCHORS };
+    char *text = malloc(ROOM);
+    assert_non_null(text);
+    size_t length = 0;
+    for (int i = 0; i < ANCHORS; i++)
+        length += (size_t)snprintf(text + length, ROOM - length, "k%d: &a%d x\n", i, i);
+    sdi_env env = test_env_new();
+    json_t *json = NULL;
+    assert_int_equal(sdi_yaml_parse(&env, "text", text, length, &json), SDIFF_ERROR_LIMIT);
+    assert_null(json);
+    free(text);
+    test_env_free(&env);
+}
+
+/* On a file without the network there is no width that the multipliers could mean. */
+static void test_multipliers_without_channels_are_refused(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"unet\": {\"channel_mult\": [1, 2]}}";
+    static const char vae[] = "{\"vae\": {\"ch_mult\": [1, 2]}}";
+    sdi_env env = test_env_new();
+    sdi_model_config c;
+    memset(&c, 0, sizeof c);
+    assert_int_equal(sdi_config_apply(&env, "text", text, strlen(text), &c), SDIFF_ERROR_FORMAT);
+    assert_non_null(strstr(test_error(&env), "model_channels"));
+    assert_int_equal(sdi_config_apply(&env, "text", vae, strlen(vae), &c), SDIFF_ERROR_FORMAT);
+    assert_non_null(strstr(test_error(&env), "'ch'"));
     test_env_free(&env);
 }
 
@@ -358,6 +397,8 @@ int main(void)
         cmocka_unit_test(test_flat_json_that_is_wrong_is_refused),
         cmocka_unit_test(test_yaml_that_is_wrong_is_refused),
         cmocka_unit_test(test_yaml_that_explodes_is_refused),
+        cmocka_unit_test(test_yaml_of_many_anchors_is_refused),
+        cmocka_unit_test(test_multipliers_without_channels_are_refused),
         cmocka_unit_test(test_yaml_values_have_their_types),
         cmocka_unit_test(test_scheduler_defaults_are_those_of_its_class),
         cmocka_unit_test(test_scheduler_says_where_solvers_end),
