@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What AMX tiles multiply at most: blocks of 2 x 2 tiles on random numbers from the first-level cache
- * (a core is about a sixth faster on zeros), nothing else, on all threads.
+ * What AMX tiles multiply at most: blocks of 2 x 2 tiles on random numbers from the first-level
+ * cache (a core is about a sixth faster on zeros), nothing else, on all threads.
  */
 #include "layer.h"
 

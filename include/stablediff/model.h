@@ -61,8 +61,9 @@ typedef struct sdiff_model_params {
                               much room is left beside the weights; 0 (default): the
                               model's own size */
     int32_t height;      /**< likewise */
-    int32_t describe_only; /**< 1: names, shapes and configurations are read and checked, weights are
-                                not: for sdiff_model_info(); the networks cannot run; default 0 */
+    int32_t describe_only; /**< 1: names, shapes and configurations are read and checked, weights
+                                are not: for sdiff_model_info(); the networks cannot run; default
+                                0 */
     int32_t reserved;    /**< 0 */
 } sdiff_model_params;
 

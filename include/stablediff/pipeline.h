@@ -146,10 +146,10 @@ typedef struct sdiff_generate_params {
     int32_t emphasis;            /**< sdiff_emphasis, default ORIGINAL: weights "(a:1.2)", "[b]",
                                       "BREAK", schedules "[a:b:0.5]", "[a|b]", "AND", any length */
     int32_t class_label;         /**< class-conditional models: the class, default 0 */
-    int32_t final_sigma_min;     /**< where DPM-Solver and UniPC samplers end: 1: at the lowest noise
-                                      level of training, as in diffusers before 0.26; 2: without
-                                      noise; 0 (default): as the model's configuration says, else
-                                      2, but for UniPC 1 (docs/samplers.md) */
+    int32_t final_sigma_min;     /**< where DPM-Solver and UniPC samplers end: 1: at the lowest
+                                      noise level of training, as in diffusers before 0.26; 2:
+                                      without noise; 0 (default): as the model's configuration
+                                      says, else 2, but for UniPC 1 (docs/samplers.md) */
     int32_t depth_width;         /**< of `depth`; 0 (default): width */
     int32_t depth_height;        /**< of `depth`; 0 (default): height */
     int32_t encode_mode;         /**< sdiff_encode, default SAMPLE */

@@ -84,8 +84,8 @@ static sdiff_status read_ids(const probe *p, const char *name, const sdi_tensor_
         const int64_t id = tensor->dtype == SDI_I64 ? ((const int64_t *)tensor->data)[i]
                                                     : ((const int32_t *)tensor->data)[i];
         if (id < 0 || id > INT32_MAX)
-            return sdi_fail(env_of(p), SDIFF_ERROR_INVALID_ARGUMENT, "'%s' holds %lld, which is no id",
-                            name, (long long)id);
+            return sdi_fail(env_of(p), SDIFF_ERROR_INVALID_ARGUMENT,
+                            "'%s' holds %lld, which is no id", name, (long long)id);
         ids[i] = (int32_t)id;
     }
     return SDIFF_OK;
@@ -283,8 +283,8 @@ static sdiff_status feed_residuals(const probe *p, sdi_plan *plan)
     }
     if (sdi_tensors_find(p->in, name))
         return sdi_fail(env_of(p), SDIFF_ERROR_INVALID_ARGUMENT,
-                        "the input tensor '%s' is one too many: the network has %d skip connections",
-                        name, i);
+                        "the input tensor '%s' is one too many: the network has %d skip "
+                        "connections", name, i);
     return SDIFF_OK;
 }
 

@@ -148,8 +148,8 @@ enum {
     SDI_SET_ALL = 0x7fffffff
 };
 
-/* Which of these sets this CPU and operating system can run (compiled-in ones only). Tiles are asked
- * of the system only if they are in the mask. */
+/* Which of these sets this CPU and operating system can run (compiled-in ones only). Tiles are
+ * asked of the system only if they are in the mask. */
 uint32_t sdi_kernel_sets_available(uint32_t mask);
 /* "ref,openblas,avx2,avx512,avx512bf16,amx" or "all"; "ref" alone is the empty mask. */
 sdiff_status sdi_kernel_sets_parse(const sdi_env *env, const char *list, uint32_t *mask);

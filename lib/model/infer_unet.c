@@ -29,7 +29,8 @@ static int32_t transformer_layers(const walk *w, const char *place)
 {
     int32_t depth = 0;
     while (depth < SDI_MAX_LAYERS &&
-           sdi_probe(w->file, w->prefix, "%s.transformer_blocks.%d.norm1.weight", place, (int)depth))
+           sdi_probe(w->file, w->prefix, "%s.transformer_blocks.%d.norm1.weight", place,
+                      (int)depth))
         depth++;
     return SDI_MAX(depth, 1);
 }

@@ -212,8 +212,8 @@ sdiff_status sdi_conditioning_read(sdi_conditioning *c, sdi_session *session,
     const int32_t entries = sdi_tokenizer_vocab_size(r.tokenizer);
     if (entries > clip->vocab_size)
         return sdi_fail(env_of(c), SDIFF_ERROR_MISMATCH,
-                        "the vocabulary has %d entries, the text encoder's table %d rows: it is not "
-                        "this model's",
+                        "the vocabulary has %d entries, the text encoder's table %d rows: it is "
+                        "not this model's",
                         entries, clip->vocab_size);
     if (clip->positions != SDI_PROMPT_IDS)
         return sdi_fail(env_of(c), SDIFF_ERROR_UNSUPPORTED,

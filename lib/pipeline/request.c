@@ -49,13 +49,13 @@ static sdiff_status check_parts_fit(const sdi_session *s)
     const int32_t width = c->unet.cross_attention_dim, channels = c->unet.out_channels;
     if (width && c->has[SDI_PART_TEXT] && c->clip.hidden_size != width)
         return sdi_fail(&s->env, SDIFF_ERROR_MISMATCH,
-                        "the parts of '%s' do not fit: the text encoder gives %d numbers a token, the "
-                        "U-Net needs %d",
+                        "the parts of '%s' do not fit: the text encoder gives %d numbers a token, "
+                        "the U-Net needs %d",
                         sdi_model_name(s->model), c->clip.hidden_size, width);
     if (sdi_has_autoencoder(c) && c->vae.latent_channels != channels)
         return sdi_fail(&s->env, SDIFF_ERROR_MISMATCH,
-                        "the parts of '%s' do not fit: the autoencoder's latents have %d channels, the "
-                        "U-Net's %d",
+                        "the parts of '%s' do not fit: the autoencoder's latents have %d channels, "
+                        "the U-Net's %d",
                         sdi_model_name(s->model), c->vae.latent_channels, channels);
     return SDIFF_OK;
 }

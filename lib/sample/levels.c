@@ -150,8 +150,8 @@ static void fill_from_sigmas(const sdi_sampler_params *params, const sdi_sigma_t
             told_timestep(family, kind, sdi_sigma_to_timestep(table, levels->sigmas[i]));
 }
 
-/* The offset of leading spacing can push timesteps over the last one, where they coincide: DPM-Solver
- * divides by the steps between them. */
+/* The offset of leading spacing can push timesteps over the last one, where they coincide:
+ * DPM-Solver divides by the steps between them. */
 static int32_t drop_repeated_timesteps(double *timesteps, int32_t n)
 {
     int32_t kept = 0;

@@ -189,7 +189,8 @@ static void test_what_does_not_fit_is_refused_with_both_numbers(void **state)
     golden_close(&r);
 }
 
-/* Residuals of a ControlNet with two layers a level, in a U-Net that has one: its first ones fit. */
+/* Residuals of a ControlNet with two layers a level, in a U-Net that has one: its first
+ * ones fit. */
 static void test_residuals_without_a_place_are_refused(void **state)
 {
     static const struct {

@@ -362,7 +362,7 @@ static void test_every_number_of_a_request_may_be_absurd(void **state)
         FIELD(width), FIELD(height), FIELD(steps), FIELD(batch_count), FIELD(rng), FIELD(spacing),
         FIELD(clip_skip), FIELD(no_decode), FIELD(emphasis), FIELD(class_label),
         FIELD(final_sigma_min), FIELD(depth_width), FIELD(depth_height), FIELD(encode_mode),
-        FIELD(keep_unmasked), FIELD(start_from_image), FIELD(tile), FIELD(reserved)};
+        FIELD(keep_unmasked), FIELD(start_from_image), FIELD(tile), FIELD(brownian)};
     static const int32_t ints[] = {INT32_MIN, -1, 3, 1 << 30, INT32_MAX};
     static const float picture[3 * PIXELS], mask[PIXELS];
     sdiff_context_params params;

@@ -137,7 +137,8 @@ static void test_every_sampler_finds_what_a_perfect_network_knows(void **state)
 static void test_as_many_steps_as_announced(void **state)
 {
     sdi_env env = test_env_new();
-    const char *const names[] = {"ddim", "euler", "dpmpp_2m", "dpmpp_2s", "dpmpp_3m", "deis", "unipc"};
+    const char *const names[] = {"ddim",     "euler", "dpmpp_2m", "dpmpp_2s",
+                                 "dpmpp_3m", "deis",  "unipc"};
     for (size_t k = 0; k < SDI_COUNT(names); k++)
         for (int offset = 0; offset <= 3; offset++)
             for (int steps = 997; steps <= 999; steps++) {

@@ -52,8 +52,8 @@ int settings_find_word(const char *option, const char *word, int64_t *value); //
 
 /* ---- parameters.c: settings in a PNG, in the form that A1111's web UI writes --------------- */
 
-/* What a picture was made with: a text for its "parameters" chunk, to be freed; NULL: no memory. The
- * size is the one worked at, which is not the picture's where a part of it was made anew. */
+/* What a picture was made with: a text for its "parameters" chunk, to be freed; NULL: no memory.
+ * The size is the one worked at, which is not the picture's where a part of it was made anew. */
 char *parameters_write(const settings *s, int64_t seed, const char *model);
 
 /* Overlays the settings of a text, which is cut up and has to outlive s. Returns an exit code.

@@ -67,8 +67,8 @@ static int put_cell(filmstrip *f, int32_t index, const sdiff_image *image)
     return 0;
 }
 
-/* Keeps the picture of a step, no larger than it can be shown, until their number is known: adaptive
- * samplers find it on the way. Takes the image. */
+/* Keeps the picture of a step, no larger than it can be shown, until their number is known:
+ * adaptive samplers find it on the way. Takes the image. */
 static void keep_cell(filmstrip *f, sdiff_image *image)
 {
     const int32_t w = sdiff_image_width(image), h = sdiff_image_height(image);

@@ -396,7 +396,8 @@ static void take_prompts(settings *s, char *text)
 int parameters_read(settings *s, const settings *given, char *text, char *ignored,
                     size_t ignored_size, const char **model)
 {
-    reader r = {.s = s, .given = given, .ignored = ignored, .ignored_size = ignored_size, .foreign_rng = 1};
+    reader r = {.s = s, .given = given, .ignored = ignored, .ignored_size = ignored_size,
+                .foreign_rng = 1};
     static char empty[1];
     size_t length = strlen(text);
     ignored[0] = '\0';

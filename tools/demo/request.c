@@ -180,8 +180,8 @@ static int draw_seed(int64_t *seed)
     return 0;
 }
 
-/* Models without text need no sentence, and --depth-out without one is all there is to do. `s->model`
- * is NULL for the model that comes with the program, which is not opened in vain. */
+/* Models without text need no sentence, and --depth-out without one is all there is to do.
+ * `s->model` is NULL for the model that comes with the program, which is not opened in vain. */
 static int check_sentence(demo *d)
 {
     settings *s = &d->settings;

@@ -273,8 +273,8 @@ int probe_open_model(probe *p)
 }
 
 #define GENERATE_KEYS                                                                            \
-    " prompt negative steps cfg sampler schedule eta spacing rescale clip_skip seed final emphasis " \
-    "class decode guess "
+    " prompt negative steps cfg sampler schedule eta spacing rescale clip_skip seed final "     \
+    "emphasis class decode guess brownian "
 
 static const struct {
     const char *name;

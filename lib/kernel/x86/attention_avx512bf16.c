@@ -9,8 +9,8 @@
  * so that vdpbf16ps and AMX tiles serve without an own kernel. A strip is 32 queries. P is rounded
  * to pairs of keys as it is made; its sum, the divisor, is that of the unrounded P.
  *
- * The products of one strip stand between the vectors' passes over another one, on which they do not
- * depend: where tiles multiply, exponentials are computed meanwhile.
+ * The products of one strip stand between the vectors' passes over another one, on which they do
+ * not depend: where tiles multiply, exponentials are computed meanwhile.
  */
 #include "kernel/x86/vec_avx512.h"
 
