@@ -282,9 +282,9 @@ static sdiff_status feed_residuals(const probe *p, sdi_plan *plan)
         SDI_TRY(feed(p, plan, name, r, 0));
     }
     if (sdi_tensors_find(p->in, name))
-        return sdi_fail(env_of(p), SDIFF_ERROR_MISMATCH,
-                        "the input has '%s', but this U-Net has %d skip connections: the residuals "
-                        "are of a ControlNet for another family", name, i);
+        return sdi_fail(env_of(p), SDIFF_ERROR_INVALID_ARGUMENT,
+                        "the input tensor '%s' is one too many: this U-Net has %d skip "
+                        "connections, the residuals are for another one", name, i);
     return SDIFF_OK;
 }
 
