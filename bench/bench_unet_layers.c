@@ -12,10 +12,8 @@
 
 #include "base/memory.h"
 
-#include <cblas.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 typedef struct total {
     double seconds, flops;
@@ -26,27 +24,6 @@ typedef struct limit {
     const char *name;
     double rate;
 } limit;
-
-static double sgemm_rate(const sdi_env *env)
-{
-    enum { N = 4096 };
-    double best = 0;
-    float *a = sdi_alloc(env, 3ull * N * N, sizeof *a);
-    if (!a)
-        return 0;
-    for (int64_t i = 0; i < 3ll * N * N; i++)
-        a[i] = (float)(i % 1013) * 0x1p-9f - 1;
-    for (int i = 0; i < 3; i++) {
-        const double start = bench_now();
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, N, N, N, 1, a, N,
-                    a + (int64_t)N * N, N, 0, a + 2 * (int64_t)N * N, N);
-        const double rate = 2.0 * N * N * N / (bench_now() - start);
-        best = rate > best ? rate : best;
-    }
-    sdi_free(env, a);
-    nanosleep(&(struct timespec){0, 200000000}, NULL); // until OpenBLAS's threads sleep again
-    return best;
-}
 
 static void print_total(const char *name, const total *t, const limit *most)
 {
@@ -73,7 +50,7 @@ static void print_layer(const bench *b, const layer *l, double seconds, const li
 
 static limit measure_limit(const bench *b, uint32_t mask, sdi_dtype operand)
 {
-    const limit sgemm = {"sgemm", sgemm_rate(&b->env)};
+    const limit sgemm = {"sgemm", bench_sgemm_rate(&b->env)};
     if (operand != SDI_BF16 || !sdi_kernel_sets_available(mask & SDI_SET_AMX_BF16))
         return sgemm;
     printf("\nsgemm 4096 cubed: %.1f GFLOP/s\n", sgemm.rate * 1e-9);

@@ -21,6 +21,8 @@ void bench_name(const layer *l, char *name, size_t size);
 /* Median seconds of one run, with weights that are not in the caches; negative: no memory. */
 double bench_layer(const bench *b, const layer *l);
 
+/* Operations a second of OpenBLAS on 4096 cubed; 0: no memory. */
+double bench_sgemm_rate(const sdi_env *env);
 /* Operations a second of AMX tiles at most, on random numbers; they must be there. */
 double bench_amx_rate(const bench *b);
 

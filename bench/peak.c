@@ -1,11 +1,36 @@
 /* SPDX-License-Identifier: MIT
  *
- * What AMX tiles multiply at most: blocks of 2 x 2 tiles on random numbers from the first-level
+ * What times are compared with: the rate of OpenBLAS's sgemm on all of its threads, and what AMX
+ * tiles multiply at most: blocks of 2 x 2 tiles on random numbers from the first-level
  * cache (a core is about a sixth faster on zeros), nothing else, on all threads.
  */
 #include "layer.h"
 
 #include "base/memory.h"
+
+#include <cblas.h>
+#include <time.h>
+
+double bench_sgemm_rate(const sdi_env *env)
+{
+    enum { N = 4096 };
+    double best = 0;
+    float *a = sdi_alloc(env, 3ull * N * N, sizeof *a);
+    if (!a)
+        return 0;
+    for (int64_t i = 0; i < 3ll * N * N; i++)
+        a[i] = (float)(i % 1013) * 0x1p-9f - 1;
+    for (int i = 0; i < 3; i++) {
+        const double start = bench_now();
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, N, N, N, 1, a, N,
+                    a + (int64_t)N * N, N, 0, a + 2 * (int64_t)N * N, N);
+        const double rate = 2.0 * N * N * N / (bench_now() - start);
+        best = rate > best ? rate : best;
+    }
+    sdi_free(env, a);
+    nanosleep(&(struct timespec){0, 200000000}, NULL); // until OpenBLAS's threads sleep again
+    return best;
+}
 
 #if defined(__x86_64__)
 
