@@ -45,7 +45,7 @@ static void test_embeddings_move_with_what_follows_the_comma(void **state)
     sdi_prompt_options_init(&options);
     options.embeddings = &embedding;
     options.embedding_count = 1;
-    char text[4096];
+    char text[4200];
     snprintf(text, sizeof text, "%s, b x b b b", repeat("a ", 68)); // 68 + 1 + 1 + 3 + 2 = 75
     sdi_prompt_chunks chunks;
     test_ok(&env, sdi_prompt_chunk(&env, t, &options, text, strlen(text), &chunks));
