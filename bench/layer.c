@@ -66,15 +66,9 @@ double bench_flops(const layer *l)
     return 0;
 }
 
-/* The residual stream is float32, and half as wide with bf16 products. */
-static sdi_dtype stream_type(const bench *b)
-{
-    return b->k.operand == SDI_F32 ? SDI_F32 : SDI_F16;
-}
-
 double bench_bytes(const layer *l, const bench *b)
 {
-    const double in = (double)sdi_dtype_size(stream_type(b));
+    const double in = sizeof(float); // the residual stream
     const double out = (double)sdi_dtype_size(b->k.operand);
     const double numbers = (double)l->size[0] * l->size[1];
     return l->kind == GROUP_NORM ? BATCH * numbers * (2 * in + out) : numbers * (in + out);
@@ -171,7 +165,7 @@ static size_t make_conv(work *w)
                          .ow = out, .stride = s[4], .pad_top = s[3] / 2, .pad_left = s[3] / 2,
                          .wt = w->packed, .bias = w->vector,
                          .x = matrix(w, (int64_t)BATCH * s[0] * s[0], s[1], w->b->k.operand),
-                         .out = matrix(w, BATCH * out * out, s[2], stream_type(w->b))};
+                         .out = matrix(w, BATCH * out * out, s[2], SDI_F32)};
     return w->b->k.conv_scratch(&w->conv, sdi_pool_size(w->b->pool));
 }
 
@@ -193,7 +187,7 @@ static size_t make_norm(work *w)
 {
     const int32_t *s = w->l->size;
     const int64_t rows = w->l->kind == GROUP_NORM ? (int64_t)BATCH * s[0] : s[0];
-    const sdi_mat x = matrix(w, rows, s[1], stream_type(w->b));
+    const sdi_mat x = matrix(w, rows, s[1], SDI_F32);
     const sdi_mat out = matrix(w, rows, s[1], w->b->k.operand);
     w->layer_norm = (sdi_layer_norm){.rows = rows, .c = s[1], .eps = 1e-5f, .weight = w->vector,
                                      .bias = w->vector, .x = x, .out = out};
