@@ -69,7 +69,7 @@ SDIFF_API int32_t sdiff_tensors_dtype(const sdiff_tensors *tensors, const char *
  */
 SDIFF_API sdiff_status sdiff_tensors_get_f32(sdiff_tensors *tensors, const char *name, float *out,
                                              size_t count);
-/** The same as integers; what is no number or beyond 2^62 is INVALID_ARGUMENT. @since 1.0 */
+/** The same as integers; what is none, or beyond 2^62, is INVALID_ARGUMENT. @since 1.0 */
 SDIFF_API sdiff_status sdiff_tensors_get_i64(sdiff_tensors *tensors, const char *name,
                                              int64_t *out, size_t count);
 /** The sentence of the last failure on this set; "" if none. @since 1.0 */

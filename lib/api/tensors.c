@@ -216,6 +216,25 @@ sdiff_status sdiff_tensors_get_f32(sdiff_tensors *t, const char *name, float *ou
     return SDIFF_OK;
 }
 
+/* Wide integers exactly, every other number as float32, which has to be an integer too. */
+static sdiff_status read_integer(const sdi_env *env, const sdi_tensor_out *tensor, size_t index,
+                                 int64_t *out)
+{
+    float x;
+    if (tensor->dtype == SDI_I64 || tensor->dtype == SDI_I32) {
+        *out = tensor->dtype == SDI_I64 ? ((const int64_t *)tensor->data)[index]
+                                        : ((const int32_t *)tensor->data)[index];
+        return SDIFF_OK;
+    }
+    sdi_convert_to_f32(&x, (const char *)tensor->data + index * sdi_dtype_size(tensor->dtype),
+                       tensor->dtype, 1);
+    if (!(fabsf(x) < 0x1p62f) || x != truncf(x))
+        return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT,
+                        "tensor '%s' holds %g, which is no integer", tensor->name, (double)x);
+    *out = (int64_t)x;
+    return SDIFF_OK;
+}
+
 sdiff_status sdiff_tensors_get_i64(sdiff_tensors *t, const char *name, int64_t *out, size_t count)
 {
     SDI_OWN_FLOAT_MODE;
@@ -223,19 +242,8 @@ sdiff_status sdiff_tensors_get_i64(sdiff_tensors *t, const char *name, int64_t *
     if (!t || !name || (count && !out))
         return sdi_null_argument(t ? &t->error : NULL, "name or out");
     SDI_TRY(find_with_count(t, name, count, &found));
-    if (found->dtype == SDI_I64) {
-        memcpy(out, found->data, count * sizeof *out);
-        return SDIFF_OK;
-    }
-    for (size_t i = 0; i < count; i++) {
-        float x;
-        sdi_convert_to_f32(&x, (const char *)found->data + i * sdi_dtype_size(found->dtype),
-                           found->dtype, 1);
-        if (!(fabsf(x) < 0x1p62f))
-            return sdi_fail(&t->env, SDIFF_ERROR_INVALID_ARGUMENT,
-                            "tensor '%s' holds %g, which is no integer", name, (double)x);
-        out[i] = (int64_t)x;
-    }
+    for (size_t i = 0; i < count; i++)
+        SDI_TRY(read_integer(&t->env, found, i, &out[i]));
     return SDIFF_OK;
 }
 

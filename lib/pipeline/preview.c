@@ -138,6 +138,10 @@ sdiff_status sdi_preview_fit(const sdi_env *env, sdi_model *model, sdi_pool *poo
     if (preview->channels > SDI_PREVIEW_MAX_CHANNELS)
         return sdi_fail(env, SDIFF_ERROR_UNSUPPORTED, "no preview of %d latent channels",
                         preview->channels);
+    if (config->has[SDI_PART_VAE_DECODER] && config->vae.latent_channels != preview->channels)
+        return sdi_fail(env, SDIFF_ERROR_MISMATCH,
+                        "the autoencoder's latents have %d channels, the U-Net's %d",
+                        config->vae.latent_channels, preview->channels);
     if (config->has[SDI_PART_VAE_DECODER])
         SDI_TRY(fit_decoder(env, model, pool, &config->vae, preview));
     else // a model of pixels: the first channels are the colours

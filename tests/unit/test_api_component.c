@@ -138,12 +138,36 @@ static void ids_that_are_none_are_named(void **state)
     api_close(a);
 }
 
+static void integers_are_exact_or_refused(void **state)
+{
+    (void)state;
+    api *a = api_open();
+    sdiff_tensors *t = NULL;
+    static const int64_t one[1] = {1};
+    static const int32_t wide = (1 << 24) + 1; // not a float32
+    static const float half = 0.5f, three = 3;
+    int64_t found = 0;
+    assert_int_equal(sdiff_tensors_new(a->context, &t), SDIFF_OK);
+    assert_int_equal(sdiff_tensors_set(t, "wide", SDIFF_DTYPE_I32, 1, one, &wide), SDIFF_OK);
+    put(t, "half", 1, one, &half);
+    put(t, "three", 1, one, &three);
+    assert_int_equal(sdiff_tensors_get_i64(t, "wide", &found, 1), SDIFF_OK);
+    assert_int_equal(found, wide);
+    assert_int_equal(sdiff_tensors_get_i64(t, "three", &found, 1), SDIFF_OK);
+    assert_int_equal(found, 3);
+    assert_int_equal(sdiff_tensors_get_i64(t, "half", &found, 1), SDIFF_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(sdiff_tensors_error(t), "'half' holds 0.5"));
+    sdiff_tensors_free(t);
+    api_close(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(residuals_of_the_middle_or_the_skips_alone),
         cmocka_unit_test(misshapen_residuals_are_refused),
         cmocka_unit_test(ids_that_are_none_are_named),
+        cmocka_unit_test(integers_are_exact_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
