@@ -64,6 +64,8 @@ sdiff_status sdi_open_with(sdiff_context *context, const sdi_model_source *sourc
 sdiff_status sdi_open_part(sdiff_context *context, const char *path,
                            const sdiff_model_params *params, uint32_t components, sdi_model **out);
 
+/* Common start of what makes pictures: 0, with a sentence, where the arguments are unusable. */
+int sdi_image_begin(sdiff_context *context, const void *needed, sdiff_image **out);
 /* Takes the image over, also on failure. */
 sdiff_status sdi_image_wrap(const sdi_env *env, sdiff_context *context, sdi_image *image,
                             sdiff_image **out);

@@ -7,24 +7,11 @@
 #include "image/hint.h"
 #include "pipeline/pose_read.h"
 
-/* Common start: 0 where the arguments are unusable. */
-static int begin(sdiff_context *context, const void *needed, sdiff_image **out)
-{
-    if (out)
-        *out = NULL;
-    if (!context || !needed || !out) {
-        sdi_null_argument(context ? &context->error : NULL, "what is read, or where it goes to");
-        return 0;
-    }
-    sdi_error_clear(&context->error);
-    return 1;
-}
-
 sdiff_status sdiff_hint_canny(sdiff_context *context, const sdiff_image *image, double blur,
                               double low, double high, sdiff_image **out)
 {
     SDI_OWN_FLOAT_MODE;
-    if (!begin(context, image, out))
+    if (!sdi_image_begin(context, image, out))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = sdi_context_env(context);
     sdi_image *made = NULL;
@@ -36,7 +23,7 @@ sdiff_status sdiff_hint_scribble(sdiff_context *context, const sdiff_image *imag
                                  int32_t threshold, int32_t invert, sdiff_image **out)
 {
     SDI_OWN_FLOAT_MODE;
-    if (!begin(context, image, out))
+    if (!sdi_image_begin(context, image, out))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = sdi_context_env(context);
     sdi_image *made = NULL;
@@ -48,7 +35,7 @@ sdiff_status sdiff_hint_depth(sdiff_context *context, const float *map, int32_t 
                               int32_t map_height, int32_t width, int32_t height, sdiff_image **out)
 {
     SDI_OWN_FLOAT_MODE;
-    if (!begin(context, map, out))
+    if (!sdi_image_begin(context, map, out))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = sdi_context_env(context);
     sdi_image *made = NULL;
@@ -60,7 +47,7 @@ sdiff_status sdiff_hint_pose(sdiff_context *context, const char *json, size_t si
                              int32_t height, sdiff_image **out)
 {
     SDI_OWN_FLOAT_MODE;
-    if (!begin(context, json, out))
+    if (!sdi_image_begin(context, json, out))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = sdi_context_env(context);
     sdi_pose *poses = NULL;

@@ -22,8 +22,7 @@ sdiff_status sdi_image_wrap(const sdi_env *env, sdiff_context *context, sdi_imag
     return SDIFF_OK;
 }
 
-/* Common start of constructors: 0 where the arguments are unusable. */
-static int begin(sdiff_context *context, const void *needed, sdiff_image **out)
+int sdi_image_begin(sdiff_context *context, const void *needed, sdiff_image **out)
 {
     if (out)
         *out = NULL;
@@ -38,7 +37,7 @@ static int begin(sdiff_context *context, const void *needed, sdiff_image **out)
 sdiff_status sdiff_image_new(sdiff_context *context, int32_t width, int32_t height,
                              int32_t channels, const uint8_t *pixels, sdiff_image **image)
 {
-    if (!begin(context, context, image))
+    if (!sdi_image_begin(context, context, image))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = sdi_context_env(context);
     sdi_image *made = NULL;
@@ -50,7 +49,7 @@ sdiff_status sdiff_image_load_png_memory(sdiff_context *context, const void *byt
                                          sdiff_image **image)
 {
     SDI_OWN_FLOAT_MODE;
-    if (!begin(context, bytes, image))
+    if (!sdi_image_begin(context, bytes, image))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = sdi_context_env(context);
     sdi_image *made = NULL;
@@ -61,7 +60,7 @@ sdiff_status sdiff_image_load_png_memory(sdiff_context *context, const void *byt
 sdiff_status sdiff_image_load_png(sdiff_context *context, const char *path, sdiff_image **image)
 {
     SDI_OWN_FLOAT_MODE;
-    if (!begin(context, path, image))
+    if (!sdi_image_begin(context, path, image))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = sdi_context_env(context);
     sdi_source *source = NULL;
@@ -128,7 +127,7 @@ sdiff_status sdiff_image_resize(sdiff_context *context, const sdiff_image *image
                                 int32_t height, sdiff_image **out)
 {
     SDI_OWN_FLOAT_MODE;
-    if (!begin(context, image, out))
+    if (!sdi_image_begin(context, image, out))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = sdi_context_env(context);
     sdi_image *made = NULL;
@@ -139,7 +138,7 @@ sdiff_status sdiff_image_resize(sdiff_context *context, const sdiff_image *image
 sdiff_status sdiff_image_crop(sdiff_context *context, const sdiff_image *image,
                               const sdiff_rect *area, sdiff_image **out)
 {
-    if (!begin(context, image, out))
+    if (!sdi_image_begin(context, image, out))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     if (!area)
         return sdi_null_argument(&context->error, "area");
@@ -154,7 +153,7 @@ sdiff_status sdiff_image_convert(sdiff_context *context, const sdiff_image *imag
                                  int32_t channels, sdiff_image **out)
 {
     SDI_OWN_FLOAT_MODE;
-    if (!begin(context, image, out))
+    if (!sdi_image_begin(context, image, out))
         return SDIFF_ERROR_INVALID_ARGUMENT;
     const sdi_env env = sdi_context_env(context);
     sdi_image *made = NULL;
