@@ -31,7 +31,15 @@ typedef struct times {
     double begin, first_step, last_step, end;
     double steps[MAX_STEPS];
     int32_t count;
+    const sdi_session *session;
+    double step_flops;
 } times;
+
+static double flops_of(const sdi_session *session, sdi_network network)
+{
+    const sdi_plan *plan = session->slots[network].plan;
+    return plan ? sdi_plan_flops(plan, NN_EACH) : 0;
+}
 
 static int fail(const char *what, const char *why)
 {
@@ -47,6 +55,10 @@ static int note_step(void *user, const sdiff_step *step)
         t->first_step = t->last_step - step->seconds;
     if (t->count < MAX_STEPS)
         t->steps[t->count++] = step->seconds;
+    /* Rows may run one after the other under a memory limit: the plan is then of one of them. */
+    const sdi_slot *unet = &t->session->slots[SDI_NET_UNET];
+    const int64_t rows = ((const sdi_unet_args *)(const void *)unet->args)->b;
+    t->step_flops = flops_of(t->session, SDI_NET_UNET) * (rows == 1 ? 2 : 1);
     return 0;
 }
 
@@ -64,17 +76,13 @@ static double median(times *t)
 
 /* ---- results --------------------------------------------------------------------------------- */
 
-static double flops_of(const sdi_session *session, sdi_network network)
-{
-    const sdi_plan *plan = session->slots[network].plan;
-    return plan ? sdi_plan_flops(plan, NN_EACH) : 0;
-}
-
 static void print_work(const char *name, double seconds, double flops, double sgemm, double amx)
 {
-    printf("%-28s %9.3f s %9.1f GFLOP %8.1f GFLOP/s %6.1f %% of sgemm", name, seconds, flops * 1e-9,
-           flops * 1e-9 / seconds, 100 * flops / seconds / sgemm);
-    if (amx > 0)
+    printf("%-28s %9.3f s", name, seconds);
+    if (flops > 0) // unknown of plans that are gone, as those of tiles
+        printf(" %9.1f GFLOP %8.1f GFLOP/s %6.1f %% of sgemm", flops * 1e-9, flops * 1e-9 / seconds,
+               100 * flops / seconds / sgemm);
+    if (flops > 0 && amx > 0)
         printf(" %6.1f %% of AMX", 100 * flops / seconds / amx);
     printf("\n");
 }
@@ -85,10 +93,7 @@ static void print_results(const sdiff_pipeline *pipeline, times *t, double sgemm
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     printf("%-28s %9.1f ms\n", "text, before the first step", 1e3 * (t->first_step - t->begin));
-    /* Rows may run one after the other under a memory limit: the plan is then of one of them. */
-    const double unet = flops_of(s, SDI_NET_UNET);
-    const int32_t rows = ((const sdi_unet_args *)(const void *)s->slots[SDI_NET_UNET].args)->b;
-    print_work("guided step (median)", median(t), unet * (rows == 1 ? 2 : 1), sgemm, amx);
+    print_work("guided step (median)", median(t), t->step_flops, sgemm, amx);
     print_work("decoding", t->end - t->last_step, flops_of(s, SDI_NET_VAE_DECODER), sgemm, amx);
     printf("%-28s %9.3f s for %d steps\n", "prompt to picture", t->end - t->begin, t->count);
     printf("%-28s %9.2f GB resident at most\n", "memory", (double)usage.ru_maxrss * 1024e-9);
@@ -109,6 +114,7 @@ static int draw(sdiff_pipeline *pipeline, const options *o, int32_t steps, times
     request.on_step = note_step;
     request.step_user = t;
     memset(t, 0, sizeof *t);
+    t->session = &pipeline->session;
     t->begin = bench_now();
     const sdiff_status status = sdiff_pipeline_generate(pipeline, &request);
     t->end = bench_now();
