@@ -72,25 +72,12 @@ static inline void finish_store(char *to, sdi_dtype type, vec x, int64_t count)
         memcpy(to, part, (size_t)count * sizeof *part);
 }
 
-static inline vec finish_act(sdi_act act, vec x)
-{
-    switch (act) {
-    case SDI_ACT_SILU: return vec_swish(x, 1.0f);
-    case SDI_ACT_GELU: return vec_gelu(x);
-    case SDI_ACT_QUICK_GELU: return vec_swish(x, 1.702f);
-    case SDI_ACT_RELU: return vec_max(vec_set(0.0f), x);
-    case SDI_ACT_NONE:
-    case SDI_ACT_GEGLU: break;
-    }
-    return x;
-}
-
 /* The VEC lanes from c on, activated. */
 static inline vec finish_lanes(const bf16_rows *f, const float *c, const float *bias)
 {
     const vec x = vec_add(vec_loadu(c), vec_loadu(bias));
     if (f->act != SDI_ACT_GEGLU)
-        return finish_act(f->act, x);
+        return vec_activate(f->act, x);
     const vec gate = vec_add(vec_loadu(c + 16), vec_loadu(bias + 16));
     return vec_mul(x, vec_gelu(gate));
 }

@@ -5,19 +5,6 @@
  */
 #include "kernel/x86/vmath.h"
 
-static inline vec activate(vec x, sdi_act act)
-{
-    switch (act) {
-    case SDI_ACT_SILU: return vec_swish(x, 1.0f);
-    case SDI_ACT_GELU: return vec_gelu(x);
-    case SDI_ACT_QUICK_GELU: return vec_swish(x, 1.702f);
-    case SDI_ACT_RELU: return vec_max(vec_set(0.0f), x);
-    case SDI_ACT_NONE:
-    case SDI_ACT_GEGLU: break;
-    }
-    return x;
-}
-
 /* 2 * VEC lanes give VEC columns. */
 static void finish_geglu(const x86_finish *f)
 {
@@ -47,7 +34,7 @@ static void finish(const x86_finish *f)
         vec add = f->add ? vec_load(f->add + column, count) : vec_set(0.0f);
         for (int32_t r = 0; r < f->rows; r++) {
             vec x = vec_add(vec_load(f->c + r * PANEL + column, VEC), bias);
-            x = vec_add(activate(x, f->act), add);
+            x = vec_add(vec_activate(f->act, x), add);
             if (f->residual)
                 x = vec_add(x, vec_load(f->residual + r * f->residual_ld + column, count));
             vec_store(f->out + r * f->out_ld + column, x, count);
