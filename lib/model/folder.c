@@ -294,19 +294,26 @@ static sdiff_status open_slot(sdi_loader *l, const char *folder, const char *ind
     return status;
 }
 
+/* A file that a folder need not have: *json stays NULL, and *path names it all the same. */
+static sdiff_status read_optional(sdi_loader *l, const char *folder, const char *name,
+                                  const char *file, char **path, json_t **json)
+{
+    *json = NULL;
+    *path = sdi_join(l->env, folder, name, file);
+    if (!*path)
+        return SDIFF_ERROR_NO_MEMORY;
+    return sdi_exists(*path) ? sdi_json_parse_file(l->env, *path, json) : SDIFF_OK;
+}
+
 static sdiff_status read_scheduler(sdi_loader *l, const char *folder)
 {
-    json_t *json = NULL;
-    char *path = sdi_join(l->env, folder, "/scheduler/scheduler_config.json", "");
-    if (!path)
-        return SDIFF_ERROR_NO_MEMORY;
-    sdiff_status status = SDIFF_OK;
-    if (sdi_exists(path)) {
-        status = sdi_json_parse_file(l->env, path, &json);
-        if (status == SDIFF_OK)
-            status = sdi_config_scheduler(l->env, path, json, &l->model->config);
-        json_decref(json);
-    }
+    json_t *json;
+    char *path;
+    sdiff_status status =
+        read_optional(l, folder, "/scheduler", "/scheduler_config.json", &path, &json);
+    if (json)
+        status = sdi_config_scheduler(l->env, path, json, &l->model->config);
+    json_decref(json);
     sdi_free(l->env, path);
     return status;
 }
@@ -314,20 +321,15 @@ static sdiff_status read_scheduler(sdi_loader *l, const char *folder)
 /* How pictures are prepared for the depth estimator; beside its own folder, or in it. */
 static sdiff_status read_extractor(sdi_loader *l, const char *folder, const char *name)
 {
-    sdi_depth_input *input = &l->model->config.depth_input;
-    json_t *json = NULL;
+    json_t *json;
+    char *path;
     if (!l->model->config.has[SDI_PART_DEPTH])
         return SDIFF_OK;
-    char *path = sdi_join(l->env, folder, name, "/preprocessor_config.json");
-    if (!path)
-        return SDIFF_ERROR_NO_MEMORY;
-    sdiff_status status = SDIFF_OK;
-    if (sdi_exists(path)) {
-        status = sdi_json_parse_file(l->env, path, &json);
-        if (status == SDIFF_OK)
-            status = sdi_config_depth_input(l->env, path, json, input);
-        json_decref(json);
-    }
+    sdiff_status status =
+        read_optional(l, folder, name, "/preprocessor_config.json", &path, &json);
+    if (json)
+        status = sdi_config_depth_input(l->env, path, json, &l->model->config.depth_input);
+    json_decref(json);
     sdi_free(l->env, path);
     return status;
 }

@@ -7,29 +7,17 @@
  * and mutants of them: fuzz_parsers [-n mutants of each] [files]. For libFuzzer see
  * fuzz_tensor_file.c.
  */
+#include "fuzz.h"
+
 #include "base/memory.h"
 #include "image/image.h"
 #include "model/config.h"
 #include "pipeline/pose_read.h"
 #include "text/tokenizer.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define REQUIRE(condition)                                                                         \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
-
-static const char vocab[] = "{\"a\":0,\"b\":1,\"a</w>\":2,\"b</w>\":3,\",</w>\":4,\"ab\":5,"
-                            "\"ab</w>\":6,\"<|startoftext|>\":7,\"<|endoftext|>\":8}";
-static const char merges[] = "#version: 0.2\na b\na b</w>\n";
+static const char vocab[] = FUZZ_VOCAB, merges[] = FUZZ_MERGES;
 
 typedef sdiff_status reader(const sdi_env *env, const char *text, size_t size);
 

@@ -6,28 +6,16 @@
  * Built as a normal program it runs the files given as arguments and then random texts made of the
  * language's own words: fuzz_prompt [-n count] [files]. For libFuzzer see fuzz_tensor_file.c.
  */
+#include "fuzz.h"
+
 #include "base/memory.h"
 #include "text/prompt.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define REQUIRE(condition)                                                                         \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static sdi_tokenizer *make_tokenizer(const sdi_env *env)
 {
-    static const char vocab[] = "{\"a\":0,\"b\":1,\"a</w>\":2,\"b</w>\":3,\",</w>\":4,\"ab\":5,"
-                                "\"ab</w>\":6,\"<|startoftext|>\":7,\"<|endoftext|>\":8}";
-    static const char merges[] = "#version: 0.2\na b\na b</w>\n";
+    static const char vocab[] = FUZZ_VOCAB, merges[] = FUZZ_MERGES;
     sdi_tokenizer *t = NULL;
     REQUIRE(sdi_tokenizer_new_hf(env, "v", vocab, strlen(vocab), "m", merges, strlen(merges), &t) ==
             SDIFF_OK);

@@ -98,6 +98,16 @@ int32_t *parity_golden_ids(parity *p, const char *name, int64_t shape[4])
     return ids;
 }
 
+void parity_note(parity *p, const char *name, double error, double tolerance)
+{
+    if (error > p->worst * tolerance) {
+        p->worst = error / tolerance;
+        snprintf(p->worst_name, sizeof p->worst_name, "%s", name);
+    }
+    if (!(error <= tolerance))
+        fail_msg("%s: '%s' is off by %g, tolerance %g", p->name, name, error, tolerance);
+}
+
 void parity_check(parity *p, const char *name, const float *got, const float *want, int64_t count,
                   double tolerance)
 {
@@ -107,12 +117,20 @@ void parity_check(parity *p, const char *name, const float *got, const float *wa
         if (!(e <= error)) // NaN counts
             error = isnan(e) ? INFINITY : e;
     }
-    if (error > p->worst * tolerance) {
-        p->worst = error / tolerance;
-        snprintf(p->worst_name, sizeof p->worst_name, "%s", name);
+    parity_note(p, name, error, tolerance);
+}
+
+void parity_check_l2(parity *p, const char *name, const float *got, double tolerance)
+{
+    int64_t shape[4];
+    float *want = parity_golden(p, name, shape);
+    double error = 0, norm = 0;
+    for (int64_t i = 0; i < shape[0] * shape[1] * shape[2] * shape[3]; i++) {
+        error += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
+        norm += (double)want[i] * want[i];
     }
-    if (error > tolerance)
-        fail_msg("%s: '%s' is off by %g, tolerance %g", p->name, name, error, tolerance);
+    free(want);
+    parity_note(p, name, sqrt(error / norm), tolerance);
 }
 
 /* ---- networks -------------------------------------------------------------------------------- */

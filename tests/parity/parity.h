@@ -37,6 +37,12 @@ int32_t *parity_golden_ids(parity *p, const char *name, int64_t shape[4]);
 void parity_check(parity *p, const char *name, const float *got, const float *want, int64_t count,
                   double tolerance);
 
+/* Notes an error for the report and fails above its tolerance. NaN counts as an error. */
+void parity_note(parity *p, const char *name, double error, double tolerance);
+
+/* sqrt(sum (got - want)^2 / sum want^2) of as many numbers as the golden tensor has. */
+void parity_check_l2(parity *p, const char *name, const float *got, double tolerance);
+
 /* A network with its weights. */
 void parity_load(parity *p, sdi_weights *weights, const char *file,
                  sdi_network_fn network, const void *args);

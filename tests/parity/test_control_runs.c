@@ -316,30 +316,6 @@ static void close_bench(bench *b)
     parity_close(&b->p);
 }
 
-static void note(bench *b, const char *name, double relative, double bound)
-{
-    if (!(relative <= bound))
-        fail_msg("%s: relative error %g, allowed %g", name, relative, bound);
-    if (relative / bound > b->p.worst) {
-        b->p.worst = relative / bound;
-        snprintf(b->p.worst_name, sizeof b->p.worst_name, "%s", name);
-    }
-}
-
-static void check_l2(bench *b, const char *name, const float *got, double bound)
-{
-    int64_t shape[4];
-    float *want = parity_golden(&b->p, name, shape);
-    double error = 0, norm = 0;
-    for (int64_t i = 0; i < shape[0] * shape[1] * shape[2] * shape[3]; i++) {
-        error += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
-        norm += (double)want[i] * want[i];
-    }
-    const double relative = sqrt(error / norm);
-    note(b, name, relative, bound);
-    free(want);
-}
-
 static void add(bench *b, double weight, int32_t guess)
 {
     const sdi_control_params params = {.hint = b->hint, .height = b->hint_shape[2],
@@ -365,7 +341,7 @@ static void check_run(bench *b, const char *golden)
     test_ok(&b->p.env, sdi_denoiser_sampler(&d, &noise, &sampler));
     memcpy(d.latents, x, (size_t)sdi_denoiser_count(&d) * sizeof *x);
     test_ok(&b->p.env, sdi_denoise(&d, sampler, 0));
-    check_l2(b, golden, d.latents, 2e-4);
+    parity_check_l2(&b->p, golden, d.latents, 2e-4);
     sdi_sampler_free(&b->p.env, sampler);
     sdi_denoiser_free(&d);
     free(x);
@@ -476,7 +452,7 @@ static void check_eps(bench *b, const double scale[5], const char *golden)
         free(values);
     }
     parity_go(&b->p, &r);
-    note(b, golden, parity_relative_l2(&b->p, &r, "out", golden), 5e-5);
+    parity_note(&b->p, golden, parity_relative_l2(&b->p, &r, "out", golden), 5e-5);
     parity_end(&b->p, &r);
 }
 
@@ -494,7 +470,7 @@ static void check_residuals(bench *b)
         char name[32], golden[32];
         snprintf(name, sizeof name, i < 4 ? "down.%d" : "mid", (int)i);
         snprintf(golden, sizeof golden, "control.%d", (int)i);
-        note(b, golden, parity_relative_l2(&b->p, &r, name, golden), 5e-5);
+        parity_note(&b->p, golden, parity_relative_l2(&b->p, &r, name, golden), 5e-5);
     }
     parity_end(&b->p, &r);
 }

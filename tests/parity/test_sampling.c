@@ -34,25 +34,6 @@ typedef struct bench {
 
 /* ---- a model and the contexts of a golden file ----------------------------------------------- */
 
-static void check_l2(bench *b, const char *name, const float *got, double tolerance)
-{
-    int64_t shape[4];
-    float *want = parity_golden(&b->p, name, shape);
-    double error = 0, norm = 0;
-    for (int64_t i = 0; i < shape[0] * shape[1] * shape[2] * shape[3]; i++) {
-        error += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
-        norm += (double)want[i] * want[i];
-    }
-    free(want);
-    const double ratio = sqrt(error / norm) / tolerance;
-    if (!(ratio <= 1))
-        fail_msg("%s: '%s' is off by %g of its tolerance", b->p.name, name, ratio);
-    if (ratio > b->p.worst) {
-        b->p.worst = ratio;
-        snprintf(b->p.worst_name, sizeof b->p.worst_name, "%s", name);
-    }
-}
-
 static void open_bench(bench *b, const char *model, const char *golden)
 {
     char path[128];
@@ -123,9 +104,9 @@ static int check_step(void *user, const sdiff_step *step)
     snprintf(name, sizeof name, "%s.x_inter.%d", b->run, step->step);
     if (sdi_tensor_file_find(b->p.golden, name) < 0)
         return 0;
-    check_l2(b, name, step->latents, 2e-4);
+    parity_check_l2(&b->p, name, step->latents, 2e-4);
     snprintf(name, sizeof name, "%s.pred_x0.%d", b->run, step->step);
-    check_l2(b, name, step->predicted_x0, 2e-4);
+    parity_check_l2(&b->p, name, step->predicted_x0, 2e-4);
     return 0;
 }
 
@@ -141,7 +122,7 @@ static void check_image(bench *b, sdi_denoiser *d)
     for (size_t i = 0; i < sdi_denoiser_count(d); i++)
         d->latents[i] /= (float)sdi_model_get_config(b->session.model)->vae.scaling_factor;
     test_ok(&b->p.env, sdi_vae_decode(&b->session, d->latents, 1, d->h, d->w, image));
-    check_l2(b, name, image, 2e-4);
+    parity_check_l2(&b->p, name, image, 2e-4);
     free(image);
 }
 
@@ -171,7 +152,7 @@ static void check_run(bench *b, const char *run, const char *start, double stren
         d.latents[i] = x[i] * scale;
     test_ok(&b->p.env, sdi_denoise(&d, sampler, 0));
     snprintf(name, sizeof name, "%s.z0", run);
-    check_l2(b, name, d.latents, 2e-4);
+    parity_check_l2(&b->p, name, d.latents, 2e-4);
     check_image(b, &d);
     sdi_sampler_free(&b->p.env, sampler);
     sdi_denoiser_free(&d);
@@ -201,7 +182,7 @@ static void check_forward(bench *b)
                                        .count = SDI_COUNT(out)};
     test_ok(&b->p.env, sdi_sampler_new(&b->p.env, &params, &sampler));
     sdi_sampler_add_noise(sampler, 0, x0, noise, out);
-    check_l2(b, "img2img.z_enc", out, 5e-5);
+    parity_check_l2(&b->p, "img2img.z_enc", out, 5e-5);
     sdi_sampler_free(&b->p.env, sampler);
     free(x0);
     free(noise);
@@ -252,7 +233,7 @@ static void test_sd2_depth_run_agrees(void **state)
     float *depth = parity_golden(&b.p, "prep.depth_raw", shape);
     b.concat = malloc(8 * 8 * sizeof *b.concat);
     sdi_depth_to_latents(depth, shape[2], shape[3], 8, 8, b.concat);
-    check_l2(&b, "prep.depth_latent", b.concat, 5e-5);
+    parity_check_l2(&b.p, "prep.depth_latent", b.concat, 5e-5);
     set_sampler(&b, "ddim", 5, 0);
     check_run(&b, "ddim", "x_T", 1);
     free(depth);
@@ -275,15 +256,15 @@ static void test_inpainting_inputs_agree(void **state)
     float *hidden = malloc(3 * (size_t)pixels * sizeof *hidden);
     test_ok(&b.p.env, sdi_mask_to_latents(&b.p.env, mask, shape[2], shape[3], shape[2], shape[3],
                                           small));
-    check_l2(&b, "prep.mask_latent_nearest", small, 1e-9);
+    parity_check_l2(&b.p, "prep.mask_latent_nearest", small, 1e-9);
     for (int64_t i = 0; i < 3 * pixels; i++)
         image[i] = image[i] * 0.5f + 0.5f;
     sdi_mask_hide(image, mask, pixels, hidden);
     test_ok(&b.p.env, sdi_picture_encode(&b.session, hidden, shape[2], shape[3], &latents));
-    check_l2(&b, "prep.masked_latent_mode_scaled", latents.mean, 5e-5);
+    parity_check_l2(&b.p, "prep.masked_latent_mode_scaled", latents.mean, 5e-5);
     for (int64_t i = 0; i < 3 * pixels; i++)
         hidden[i] = hidden[i] * 2 - 1;
-    check_l2(&b, "prep.masked_image", hidden, 1e-6);
+    parity_check_l2(&b.p, "prep.masked_image", hidden, 1e-6);
     sdi_posterior_free(&b.p.env, &latents);
     free(image);
     free(mask);

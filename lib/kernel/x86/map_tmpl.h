@@ -10,23 +10,10 @@
 
 enum { PIECE_ELEMENTS = 32 * 1024, STRETCH = 1024 };
 
-static vec activate(sdi_act act, vec x)
-{
-    switch (act) {
-    case SDI_ACT_SILU: return vec_swish(x, 1);
-    case SDI_ACT_QUICK_GELU: return vec_swish(x, 1.702f);
-    case SDI_ACT_GELU:
-    case SDI_ACT_GEGLU: return vec_gelu(x);
-    case SDI_ACT_RELU: return vec_max(vec_set(0), x);
-    case SDI_ACT_NONE: break;
-    }
-    return x;
-}
-
 static inline void map_loop(sdi_act act, const float *x, const float *y, int64_t count, float *out)
 {
     for (int64_t i = 0; i < count; i += VEC) {
-        vec value = activate(act, vec_load(x + i, count - i));
+        vec value = vec_activate(act, vec_load(x + i, count - i));
         if (y)
             value = vec_add(value, vec_load(y + i, count - i));
         vec_store(out + i, value, count - i);

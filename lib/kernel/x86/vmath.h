@@ -72,16 +72,16 @@ static inline vec vec_gelu(vec x)
     return vec_fma(half, vec_erf(vec_mul(x, vec_set(0x1.6a09e6p-1f))), half);
 }
 
-/* GEGLU multiplies two halves, which is the caller's to do. */
+/* As the reference: of GEGLU, the gate. */
 static inline vec vec_activate(sdi_act act, vec x)
 {
     switch (act) {
     case SDI_ACT_SILU: return vec_swish(x, 1.0f);
-    case SDI_ACT_GELU: return vec_gelu(x);
+    case SDI_ACT_GELU:
+    case SDI_ACT_GEGLU: return vec_gelu(x);
     case SDI_ACT_QUICK_GELU: return vec_swish(x, 1.702f);
     case SDI_ACT_RELU: return vec_max(vec_set(0.0f), x);
-    case SDI_ACT_NONE:
-    case SDI_ACT_GEGLU: break;
+    case SDI_ACT_NONE: break;
     }
     return x;
 }
