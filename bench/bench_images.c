@@ -3,7 +3,7 @@
  * Times whole pictures of a checkpoint: loading, text, steps, decoding, memory, beside the rate of
  * OpenBLAS's sgemm, and of AMX tiles where they are used, measured in the same run:
  *
- *     bench_images MODEL --vocab VOCAB [--kernels LIST] [--compute f32|bf16] [--threads N]
+ *     bench_images MODEL --vocab VOCAB [--kernels LIST] [--compute f32|bf16|bf16x3] [--threads N]
  *                  [--width W] [--height H] [--steps N] [--memory-limit MIB]
  *
  * The picture that counts is drawn after one of a single step, so that plans and pages are there.
@@ -140,7 +140,8 @@ static int32_t compute_of(const char *name)
 {
     return !name                     ? SDIFF_COMPUTE_AUTO
            : strcmp(name, "f32") == 0 ? SDIFF_COMPUTE_F32
-                                      : SDIFF_COMPUTE_BF16;
+           : strcmp(name, "bf16") == 0 ? SDIFF_COMPUTE_BF16
+                                       : SDIFF_COMPUTE_BF16X3;
 }
 
 static int run(sdiff_context *context, const options *o, double sgemm, double amx)
@@ -185,7 +186,7 @@ static void measure_limits(const options *o, double *sgemm, double *amx)
 static int usage(const char *problem)
 {
     fprintf(stderr, "%s\nusage: bench_images MODEL --vocab VOCAB [--kernels LIST] [--compute "
-                    "f32|bf16] [--threads N] [--width W] [--height H] [--steps N] "
+                    "f32|bf16|bf16x3] [--threads N] [--width W] [--height H] [--steps N] "
                     "[--memory-limit MIB]\n", problem);
     return 2;
 }

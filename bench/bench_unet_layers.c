@@ -3,10 +3,11 @@
  * Times each layer shape of SD 1.5's U-Net (512x512, guided) with each kernel set, beside the rate
  * of OpenBLAS's sgemm, or of AMX tiles where they are used, measured in the same run:
  *
- *     bench_unet_layers [--kernels LIST] [--compute f32|bf16] [--threads N]
+ *     bench_unet_layers [--kernels LIST] [--compute f32|bf16|bf16x3] [--threads N]
  *
- * Without --kernels every available set is run on top of all lower ones, without --compute both
- * types. The sum of shapes by their counts is a step without what is between the layers.
+ * Without --kernels every available set is run on top of all lower ones, without --compute all
+ * types, bf16x3 where a set has it. The sum of shapes by their counts is a step without what is
+ * between the layers.
  */
 #include "layer.h"
 
@@ -48,24 +49,30 @@ static void print_layer(const bench *b, const layer *l, double seconds, const li
     fflush(stdout);
 }
 
-static limit measure_limit(const bench *b, uint32_t mask, sdi_dtype operand)
+static limit measure_limit(const bench *b, uint32_t mask)
 {
     const limit sgemm = {"sgemm", bench_sgemm_rate(&b->env)};
-    if (operand != SDI_BF16 || !sdi_kernel_sets_available(mask & SDI_SET_AMX_BF16))
+    if ((b->k.operand != SDI_BF16 && !b->k.split) ||
+        !sdi_kernel_sets_available(mask & SDI_SET_AMX_BF16))
         return sgemm;
     printf("\nsgemm 4096 cubed: %.1f GFLOP/s\n", sgemm.rate * 1e-9);
     return (limit){"AMX", bench_amx_rate(b)};
 }
 
-static int run_table(bench *b, uint32_t mask, sdi_dtype operand)
+typedef enum compute { F32, BF16, BF16X3, COMPUTES } compute;
+
+static int run_table(bench *b, uint32_t mask, compute type)
 {
     static const char *const kinds[] = {"linear", "conv", "attention", "group_norm", "layer_norm"};
     total totals[SDI_COUNT(kinds)] = {{0, 0}}, all = {0, 0};
-    sdi_kernels_init(&b->k, mask, operand);
-    const limit most = measure_limit(b, mask, operand);
-    printf("\n%s, %s, %d threads; %s: %.1f GFLOP/s\n", b->k.names,
-           operand == SDI_F32 ? "f32" : "bf16", sdi_pool_size(b->pool), most.name,
-           most.rate * 1e-9);
+    sdi_kernels_init(&b->k, mask, type == BF16 ? SDI_BF16 : SDI_F32);
+    if (type == BF16X3)
+        sdi_kernels_split(&b->k, mask);
+    if (type == BF16X3 && !b->k.split)
+        return 1;
+    const limit most = measure_limit(b, mask);
+    printf("\n%s, %s, %d threads; %s: %.1f GFLOP/s\n", b->k.names, sdi_kernels_compute(&b->k),
+           sdi_pool_size(b->pool), most.name, most.rate * 1e-9);
     for (size_t i = 0; i < SDI_COUNT(layers); i++) {
         const layer *l = &layers[i];
         const double seconds = bench_layer(b, l);
@@ -85,17 +92,17 @@ static int run_table(bench *b, uint32_t mask, sdi_dtype operand)
 }
 
 /* Runs `mask`, or with none every available set on top of the lower ones. */
-static int run_sets(bench *b, const char *list, uint32_t mask, sdi_dtype operand)
+static int run_sets(bench *b, const char *list, uint32_t mask, compute type)
 {
     if (list)
-        return run_table(b, mask, operand);
+        return run_table(b, mask, type);
     mask = 0;
     for (int bit = 0; bit < 31; bit++) {
         const uint32_t set = (uint32_t)1 << bit;
         if (!(sdi_kernel_sets_available(set) & set))
             continue;
         mask |= set;
-        if (!run_table(b, mask, operand))
+        if (!run_table(b, mask, type))
             return 0;
     }
     return 1;
@@ -103,7 +110,7 @@ static int run_sets(bench *b, const char *list, uint32_t mask, sdi_dtype operand
 
 static int usage(const char *problem)
 {
-    fprintf(stderr, "%s\nusage: bench_unet_layers [--kernels LIST] [--compute f32|bf16] "
+    fprintf(stderr, "%s\nusage: bench_unet_layers [--kernels LIST] [--compute f32|bf16|bf16x3] "
                     "[--threads N]\n", problem);
     return 2;
 }
@@ -112,7 +119,8 @@ int main(int argc, char **argv)
 {
     sdi_error error = {0};
     bench b = {.env = {.mem = sdi_mem_new(NULL), .error = &error}};
-    const char *list = NULL, *compute = NULL;
+    static const char *const names[COMPUTES] = {"f32", "bf16", "bf16x3"};
+    const char *list = NULL, *wanted = NULL;
     uint32_t mask = 0;
     int32_t threads = 0;
     for (int i = 1; i < argc; i += 2) {
@@ -121,7 +129,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "--kernels") == 0)
             list = argv[i + 1];
         else if (strcmp(argv[i], "--compute") == 0)
-            compute = argv[i + 1];
+            wanted = argv[i + 1];
         else if (strcmp(argv[i], "--threads") == 0)
             threads = (int32_t)strtol(argv[i + 1], NULL, 10);
         else
@@ -132,10 +140,9 @@ int main(int argc, char **argv)
     if (sdi_pool_new(&b.env, threads, NULL, NULL, &b.pool) != SDIFF_OK)
         return usage(error.text);
     int good = 1;
-    if (!compute || strcmp(compute, "f32") == 0)
-        good = run_sets(&b, list, mask, SDI_F32);
-    if (good && (!compute || strcmp(compute, "bf16") == 0))
-        good = run_sets(&b, list, mask, SDI_BF16);
+    for (int type = 0; type < COMPUTES && good; type++)
+        if (!wanted || strcmp(wanted, names[type]) == 0)
+            good = run_sets(&b, list, mask, (compute)type);
     sdi_pool_free(&b.env, b.pool);
     sdi_mem_unref(b.env.mem);
     return good ? 0 : usage(error.text);

@@ -23,6 +23,9 @@ typedef enum sdiff_compute {
     SDIFF_COMPUTE_AUTO = 0, /**< bf16 where the CPU multiplies it natively and faster, else f32 */
     SDIFF_COMPUTE_F32 = 1,  /**< float32 everywhere */
     SDIFF_COMPUTE_BF16 = 2, /**< operands of products rounded to bfloat16, the rest float32 */
+    SDIFF_COMPUTE_BF16X3 = 3, /**< each product made of three bfloat16 ones, off by at most 2^-15,
+                                   where that is faster than F32 (AMX tiles); elsewhere as F32.
+                                   Memory as F32 */
     SDIFF_COMPUTE_FORCE_INT32 = 0x7fffffff
 } sdiff_compute;
 

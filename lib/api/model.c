@@ -21,7 +21,7 @@ enum { MAX_SIDE = 16384 };
 
 static sdiff_status check(const sdi_env *env, const sdiff_model_params *p)
 {
-    if (p->compute < SDIFF_COMPUTE_AUTO || p->compute > SDIFF_COMPUTE_BF16)
+    if (p->compute < SDIFF_COMPUTE_AUTO || p->compute > SDIFF_COMPUTE_BF16X3)
         return sdi_fail(env, SDIFF_ERROR_INVALID_ARGUMENT, "compute type %d does not exist",
                         p->compute);
     if (p->prediction < SDIFF_PREDICTION_MODEL || p->prediction > SDIFF_PREDICTION_SAMPLE)
@@ -39,16 +39,23 @@ static sdiff_status check(const sdi_env *env, const sdiff_model_params *p)
     return SDIFF_OK;
 }
 
+static sdi_kernels kernels_of(int32_t compute, uint32_t mask)
+{
+    sdi_kernels kernels;
+    const int bf16 = compute == SDIFF_COMPUTE_BF16 ||
+                     (compute == SDIFF_COMPUTE_AUTO && sdi_kernels_prefer_bf16(mask));
+    sdi_kernels_init(&kernels, mask, bf16 ? SDI_BF16 : SDI_F32);
+    if (compute == SDIFF_COMPUTE_BF16X3 && sdi_kernels_prefer_split(mask))
+        sdi_kernels_split(&kernels, mask);
+    return kernels;
+}
+
 sdiff_status sdi_open_with(sdiff_context *context, const sdi_model_source *source,
                            const sdiff_model_params *params, uint32_t components, sdi_model **out)
 {
     const sdi_env env = sdi_context_env(context);
-    sdi_kernels kernels;
     SDI_TRY(check(&env, params));
-    const int bf16 = params->compute == SDIFF_COMPUTE_BF16 ||
-                     (params->compute == SDIFF_COMPUTE_AUTO &&
-                      sdi_kernels_prefer_bf16(context->kernel_mask));
-    sdi_kernels_init(&kernels, context->kernel_mask, bf16 ? SDI_BF16 : SDI_F32);
+    const sdi_kernels kernels = kernels_of(params->compute, context->kernel_mask);
     sdi_model_options options;
     memset(&options, 0, sizeof options);
     options.kernels[SDI_PART_UNET] = params->describe_only ? NULL : &kernels;

@@ -75,6 +75,32 @@ void sdi_kernels_init(sdi_kernels *kernels, uint32_t mask, sdi_dtype operand)
     kernels->names = table_names[used % SDI_COUNT(table_names)];
 }
 
+void sdi_kernels_split(sdi_kernels *kernels, uint32_t mask)
+{
+    sdi_kernels_split_x86(kernels, sdi_kernel_sets_available(mask));
+}
+
+int sdi_kernels_prefer_split(uint32_t mask)
+{
+    /* Tiles multiply bf16 at much more than three times the fp32 rate; vdpbf16ps at twice. */
+    return (sdi_kernel_sets_available(mask) & SDI_SET_AMX_BF16) != 0;
+}
+
+const char *sdi_kernels_compute(const sdi_kernels *kernels)
+{
+    if (kernels->operand == SDI_BF16)
+        return "bf16";
+    return kernels->split ? "bf16x3" : "f32";
+}
+
+float sdi_kernels_rounded(const sdi_kernels *kernels, float weight)
+{
+    const float high = sdi_bf16_to_f32(sdi_f32_to_bf16(weight));
+    if (kernels->operand == SDI_BF16)
+        return high;
+    return kernels->split ? high + sdi_bf16_to_f32(sdi_f32_to_bf16(weight - high)) : weight;
+}
+
 int sdi_kernels_prefer_bf16(uint32_t mask)
 {
     const x86_cpu cpu = sdi_x86_cpu();

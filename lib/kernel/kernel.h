@@ -114,6 +114,7 @@ typedef struct sdi_map {
 typedef struct sdi_kernels {
     const char *names;    // what is in the table, for the log: "ref+openblas+avx512"
     sdi_dtype operand;    // SDI_F32 or SDI_BF16: element type of packed weights
+    int32_t split;        // with SDI_F32: a number is packed as the sum of two bf16 numbers
     int64_t row_multiple; // rows of activations are padded to a multiple of this (ld)
 
     /* Weights. Source rows [row0, row0 + rows) of the logical [n][k][kh][kw] (PyTorch's order) or
@@ -156,6 +157,17 @@ sdiff_status sdi_kernel_sets_parse(const sdi_env *env, const char *list, uint32_
 /* Fills the table: reference, then each set of `mask` that is available. `operand` is SDI_F32 or
  * SDI_BF16 (bf16 works with every set, by the reference where nothing better is there). */
 void sdi_kernels_init(sdi_kernels *kernels, uint32_t mask, sdi_dtype operand);
+/* Makes each product of an SDI_F32 table out of three of bf16 numbers, where `mask` has a set that
+ * multiplies these; else changes nothing. A number is high + low, both bf16, to 2^-17; low * low is
+ * left out, so that a product is off by at most 2^-15. (Henry, Tang and Heinecke 2019, "Leveraging
+ * the bfloat16 Artificial Intelligence Datatype For Higher-Precision Computations".) */
+void sdi_kernels_split(sdi_kernels *kernels, uint32_t mask);
+/* Whether that is faster than f32 here. */
+int sdi_kernels_prefer_split(uint32_t mask);
+/* "f32", "bf16" or "bf16x3": what products are made of. */
+const char *sdi_kernels_compute(const sdi_kernels *kernels);
+/* A weight as it comes out of the table's packed form. */
+float sdi_kernels_rounded(const sdi_kernels *kernels, float weight);
 /* Whether bf16 products are native and faster than f32 here: what compute type `auto` asks. */
 int sdi_kernels_prefer_bf16(uint32_t mask);
 /* The same for sets that are there. */

@@ -90,6 +90,7 @@ void sdi_describe_counts(json_t *object, const sdi_model_part *p, int *ok)
     put(object, "dtypes", dtypes, ok);
     if (p->filled) {
         put(object, "kernels", json_string(p->weights.kernels.names), ok);
+        put(object, "compute", json_string(sdi_kernels_compute(&p->weights.kernels)), ok);
         put(object, "memory_bytes",
             json_integer((json_int_t)sdi_weights_resident_bytes(&p->weights)), ok);
         put(object, "streamed", json_boolean(p->weights.streamed), ok);

@@ -16,22 +16,35 @@ static kt_table tables[TABLES_MAX];
 static int table_count;
 static const kt_op *tested;
 
+static kt_table *new_table(uint32_t set)
+{
+    assert_true(table_count < TABLES_MAX);
+    kt_table *t = &tables[table_count++];
+    memset(t, 0, sizeof *t);
+    t->set = set;
+    return t;
+}
+
 /* All tables on this machine. */
 static void make_tables(void)
 {
     const uint32_t available = sdi_kernel_sets_available(SDI_SET_ALL);
-    for (int bf16 = 0; bf16 < 2; bf16++) {
+    for (int type = 0; type < 3; type++) { // f32, bf16, bf16x3
         uint32_t mask = 0;
         for (int bit = -1; bit < 31; bit++) {
             const uint32_t set = bit < 0 ? 0 : (uint32_t)1 << bit;
             if (bit >= 0 && !(available & set))
                 continue;
             mask |= set;
-            kt_table *t = &tables[table_count++];
-            memset(t, 0, sizeof *t);
-            t->set = set;
-            sdi_kernels_init(&t->k, mask, bf16 ? SDI_BF16 : SDI_F32);
-            snprintf(t->label, sizeof t->label, "%s %s", t->k.names, bf16 ? "bf16" : "f32");
+            sdi_kernels k;
+            sdi_kernels_init(&k, mask, type == 1 ? SDI_BF16 : SDI_F32);
+            if (type == 2)
+                sdi_kernels_split(&k, mask);
+            if (type == 2 && !k.split)
+                continue;
+            kt_table *t = new_table(set);
+            t->k = k;
+            snprintf(t->label, sizeof t->label, "%s %s", k.names, sdi_kernels_compute(&k));
         }
     }
 }
@@ -108,6 +121,13 @@ double kt_operand(const kt_table *t, double value)
 {
     return t->k.operand == SDI_BF16 ? (double)sdi_bf16_to_f32(sdi_f32_to_bf16((float)value))
                                     : value;
+}
+
+double kt_product_error(const kt_table *t, double a, double b)
+{
+    /* A low part is at most 2^-8 of its number and rounded by 2^-9 of itself, or taken for zero
+     * where it is denormal; low times low is left out. */
+    return t->k.split ? 0x1p-15 * fabs(a * b) + 0x1p-126 * (fabs(a) + fabs(b)) : 0;
 }
 
 double kt_act(sdi_act act, double x)

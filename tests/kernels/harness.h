@@ -102,6 +102,8 @@ void kt_expect(kt_table *t, int64_t row, int64_t column, double actual, double e
                double bound);
 /* The operand of a product as the table takes it. */
 double kt_operand(const kt_table *t, double value);
+/* Bound for a product of two such operands, before it is summed. */
+double kt_product_error(const kt_table *t, double a, double b);
 double kt_act(sdi_act act, double x);
 /* Error of act(x) when x is off by `error`: slopes are at most 1.13, 16 u |x| for the function. */
 double kt_act_bound(sdi_act act, double x, double error);

@@ -3,7 +3,8 @@
  * The AMX kernels on any machine with AVX512-BF16: the tile instructions are emulated
  * (amx_emulated.h), everything around them (panels, strips, runs, attention) is the library's own.
  * Compared with the vdpbf16ps version, which the other programs compare with double: both sum the
- * same products in fp32, in another order.
+ * same products in fp32, in another order. Linear layers and convolutions with plain bf16 operands
+ * and with split ones.
  *
  * Also checked: tiles are used only between enter and leave, on the thread that entered.
  */
@@ -47,21 +48,21 @@ static void emulated_leave(void)
     AMX_RELEASE();
 }
 
-static const bf16_isa *native(void)
+static const bf16_isa *native(int32_t parts)
 {
     if (!sdi_kernel_sets_available(SDI_SET_AVX512_BF16)) {
         print_message("NOT RUN: emulated tiles need AVX512-BF16 around them\n");
         skip();
     }
-    return &sdi_x86_bf16_avx512bf16;
+    return parts > 1 ? &sdi_x86_split_avx512bf16 : &sdi_x86_bf16_avx512bf16;
 }
 
 /* The ranges are those of amx.c. */
-static bf16_isa emulated(void)
+static bf16_isa emulated(int32_t parts)
 {
-    const bf16_isa *other = native();
+    const bf16_isa *other = native(parts);
     return (bf16_isa){emulated_enter, emulated_leave, tile, other->finish, other->fill_row,
-                      40 << 10, 192 << 10, 10, 20};
+                      other->fill_rest, 40 << 10, 192 << 10, 10, 20, parts};
 }
 
 static void *garbage(size_t bytes)
@@ -83,13 +84,13 @@ static sdi_mat matrix(int64_t rows, int64_t columns, sdi_dtype type)
     return copy;
 }
 
-static sdi_packed packed(int64_t n, int64_t k, int32_t kernel, int32_t geglu)
+static sdi_packed packed(int64_t n, int64_t k, int32_t kernel, int32_t geglu, int32_t parts)
 {
     sdi_packed w = {.n = n, .k = k, .kh = kernel, .kw = kernel, .geglu = geglu};
     const sdi_exec exec = {0};
     float *source = kt_floats(n * k * kernel * kernel, KT_RANDOM);
-    w.data = garbage(sdi_x86_bf16_pack_bytes(&w));
-    sdi_x86_bf16_pack(&exec, &w, 0, n, source, SDI_F32);
+    w.data = garbage(parts > 1 ? sdi_x86_split_pack_bytes(&w) : sdi_x86_bf16_pack_bytes(&w));
+    (parts > 1 ? sdi_x86_split_pack : sdi_x86_bf16_pack)(&exec, &w, 0, n, source, SDI_F32);
     free(source);
     return w;
 }
@@ -113,20 +114,20 @@ static sdi_exec exec_of(size_t bytes)
     return (sdi_exec){.scratch = garbage(bytes), .scratch_bytes = bytes};
 }
 
-static void linear_case(int64_t m, int64_t n, int64_t k, sdi_act act)
+static void linear_of_parts(int64_t m, int64_t n, int64_t k, sdi_act act, int32_t parts)
 {
-    const bf16_isa isa = emulated();
-    sdi_packed w = packed(n, k, 1, act == SDI_ACT_GEGLU);
+    const bf16_isa isa = emulated(parts);
+    sdi_packed w = packed(n, k, 1, act == SDI_ACT_GEGLU, parts);
     const int64_t columns = act == SDI_ACT_GEGLU ? n / 2 : n;
-    sdi_linear a = {.m = m, .x = matrix(m, k, SDI_BF16), .w = &w, .act = act,
-                    .out = matrix(m, columns, SDI_F32)};
+    sdi_linear a = {.m = m, .x = matrix(m, k, parts > 1 ? SDI_F32 : SDI_BF16), .w = &w,
+                    .act = act, .out = matrix(m, columns, SDI_F32)};
     if (act == SDI_ACT_NONE)
         a.residual = matrix(m, columns, kt_below(2) ? SDI_F16 : SDI_F32);
     float *first = a.out.data, *second = garbage((size_t)(m * a.out.ld) * sizeof(float));
-    sdi_exec exec = exec_of(SDI_MAX(sdi_x86_bf16_linear_scratch(native(), &a, 1),
+    sdi_exec exec = exec_of(SDI_MAX(sdi_x86_bf16_linear_scratch(native(parts), &a, 1),
                                     sdi_x86_bf16_linear_scratch(&isa, &a, 1)));
-    kt_case("linear m %d n %d k %d act %d", (int)m, (int)n, (int)k, act);
-    sdi_x86_bf16_linear(native(), &exec, &a);
+    kt_case("linear m %d n %d k %d act %d parts %d", (int)m, (int)n, (int)k, act, parts);
+    sdi_x86_bf16_linear(native(parts), &exec, &a);
     a.out.data = second;
     sdi_x86_bf16_linear(&isa, &exec, &a);
     expect_close(first, second, a.out.ld, m, columns,
@@ -137,6 +138,12 @@ static void linear_case(int64_t m, int64_t n, int64_t k, sdi_act act)
     free(first);
     free(second);
     free(exec.scratch);
+}
+
+static void linear_case(int64_t m, int64_t n, int64_t k, sdi_act act)
+{
+    for (int32_t parts = 1; parts <= 2; parts++)
+        linear_of_parts(m, n, k, act, parts);
 }
 
 static void test_linear_agrees(void **state)
@@ -163,23 +170,23 @@ static void test_linear_agrees(void **state)
     linear_case(300, 725, 650, SDI_ACT_NONE); // several panels wait together
 }
 
-static void conv_case(sdi_conv a, int64_t n, int64_t k, int32_t kernel)
+static void conv_of_parts(sdi_conv a, int64_t n, int64_t k, int32_t kernel, int32_t parts)
 {
-    const bf16_isa isa = emulated();
-    sdi_packed w = packed(n, k, kernel, 0);
+    const bf16_isa isa = emulated(parts);
+    sdi_packed w = packed(n, k, kernel, 0, parts);
     const int64_t rows = a.n * a.oh * a.ow;
     a.wt = &w;
-    a.x = matrix(a.n * a.h * a.w, k, SDI_BF16);
+    a.x = matrix(a.n * a.h * a.w, k, parts > 1 ? SDI_F32 : SDI_BF16);
     a.out = matrix(rows, n, SDI_F32);
     a.residual = matrix(rows, n, kt_below(2) ? SDI_F16 : SDI_F32);
     if (kt_below(2))
         a.channel_add = matrix(a.n, n, SDI_F32);
     float *first = a.out.data, *second = garbage((size_t)(rows * a.out.ld) * sizeof(float));
-    sdi_exec exec = exec_of(SDI_MAX(sdi_x86_bf16_conv_scratch(native(), &a, 1),
+    sdi_exec exec = exec_of(SDI_MAX(sdi_x86_bf16_conv_scratch(native(parts), &a, 1),
                                     sdi_x86_bf16_conv_scratch(&isa, &a, 1)));
-    kt_case("conv %dx%d to %dx%d, %d to %d channels, kernel %d, stride %d", (int)a.h, (int)a.w,
-            (int)a.oh, (int)a.ow, (int)k, (int)n, kernel, a.stride);
-    sdi_x86_bf16_conv(native(), &exec, &a);
+    kt_case("conv %dx%d to %dx%d, %d to %d channels, kernel %d, stride %d, parts %d", (int)a.h,
+            (int)a.w, (int)a.oh, (int)a.ow, (int)k, (int)n, kernel, a.stride, parts);
+    sdi_x86_bf16_conv(native(parts), &exec, &a);
     a.out.data = second;
     sdi_x86_bf16_conv(&isa, &exec, &a);
     expect_close(first, second, a.out.ld, rows, n, k * kernel * kernel);
@@ -189,6 +196,12 @@ static void conv_case(sdi_conv a, int64_t n, int64_t k, int32_t kernel)
     free(first);
     free(second);
     free(exec.scratch);
+}
+
+static void conv_case(sdi_conv a, int64_t n, int64_t k, int32_t kernel)
+{
+    for (int32_t parts = 1; parts <= 2; parts++)
+        conv_of_parts(a, n, k, kernel, parts);
 }
 
 static sdi_conv square(int64_t n, int64_t size, int64_t resized, int32_t stride)
@@ -219,7 +232,7 @@ static void test_conv_agrees(void **state)
 
 static void attention_case(int64_t tq, int64_t tk, int32_t heads, int32_t d, int32_t causal)
 {
-    const bf16_isa isa = emulated();
+    const bf16_isa isa = emulated(1);
     const int64_t columns = (int64_t)heads * d;
     sdi_attention a = {.b = 2, .tq = tq, .tk = tk, .heads = heads, .d = d, .causal = causal,
                        .scale = (float)(1 / sqrt((double)d)),
@@ -230,7 +243,7 @@ static void attention_case(int64_t tq, int64_t tk, int32_t heads, int32_t d, int
     float *first = a.out.data, *second = garbage((size_t)(2 * tq * a.out.ld) * sizeof(float));
     sdi_exec exec = exec_of(sdi_x86_bf16_attention_scratch(&a, 1));
     kt_case("attention tq %d tk %d heads %d d %d causal %d", (int)tq, (int)tk, heads, d, causal);
-    sdi_x86_bf16_attention(native(), &exec, &a);
+    sdi_x86_bf16_attention(native(1), &exec, &a);
     a.out.data = second;
     sdi_x86_bf16_attention(&isa, &exec, &a);
     /* Scores in another order may round a probability to the other neighbour in bf16. */
@@ -349,8 +362,8 @@ static void test_tiles_belong_to_threads(void **state)
 {
     (void)state;
     const sdi_parallel_fn hosts[] = {NULL, host_parallel_for};
-    const bf16_isa isa = emulated();
-    sdi_packed w = packed(96, 700, 1, 0);
+    const bf16_isa isa = emulated(1);
+    sdi_packed w = packed(96, 700, 1, 0, 1);
     sdi_linear a = {.m = 600, .x = matrix(600, 700, SDI_BF16), .w = &w,
                     .out = matrix(600, 96, SDI_F32)};
     const size_t bytes = (size_t)(600 * a.out.ld) * sizeof(float);
@@ -380,7 +393,7 @@ static void test_rows_are_finished_beside_products(void **state)
 {
     (void)state;
     rows_finished_beside = 0;
-    linear_case(256, 32, 320, SDI_ACT_NONE);
+    linear_of_parts(256, 32, 320, SDI_ACT_NONE, 1);
     assert_int_equal(rows_finished_beside, 256 - 32); // all but the last two runs
 }
 

@@ -100,9 +100,12 @@ static void teardown(fixture *f)
     free(f->w.data);
 }
 
-/* Adds the terms of one tap of output (image, y, x, channel) to value and their sizes to size. */
-static void add_tap(const fixture *f, int64_t pixel, int64_t channel, int64_t tap, double *value,
-                    double *size)
+typedef struct sum {
+    double value, size, error; // of the terms; their sizes; errors of products
+} sum;
+
+/* Adds the terms of one tap of output (image, y, x, channel). */
+static void add_tap(const fixture *f, int64_t pixel, int64_t channel, int64_t tap, sum *s)
 {
     const sdi_conv *a = &f->a;
     const int64_t kernel = f->s.kernel, taps = kernel * kernel;
@@ -114,11 +117,12 @@ static void add_tap(const fixture *f, int64_t pixel, int64_t channel, int64_t ta
     const int64_t row =
         (image * a->h + in_y * a->h / a->up_h) * a->w + in_x * a->w / a->up_w;
     for (int64_t c = 0; c < f->s.k; c++) {
-        const double weight = (double)f->weights[(channel * f->s.k + c) * taps + tap];
-        const double term =
-            kt_operand(f->t, kt_get(&f->x, row, c)) * kt_operand(f->t, weight);
-        *value += term;
-        *size += fabs(term);
+        const double number = kt_operand(f->t, kt_get(&f->x, row, c));
+        const double weight =
+            kt_operand(f->t, (double)f->weights[(channel * f->s.k + c) * taps + tap]);
+        s->value += number * weight;
+        s->size += fabs(number * weight);
+        s->error += kt_product_error(f->t, number, weight);
     }
 }
 
@@ -126,17 +130,18 @@ static void check(void *user, int64_t pixel, int64_t channel)
 {
     fixture *f = user;
     const int64_t taps = (int64_t)f->s.kernel * f->s.kernel, terms = taps * f->s.k;
-    double value = f->bias ? (double)f->bias[channel] : 0;
+    sum s = {.value = f->bias ? (double)f->bias[channel] : 0};
     if (f->add.base)
-        value += kt_get(&f->add, pixel / (f->a.oh * f->a.ow), channel);
+        s.value += kt_get(&f->add, pixel / (f->a.oh * f->a.ow), channel);
     if (f->a.residual.data)
-        value += kt_get(f->in_place ? &f->before : &f->residual, pixel, channel);
-    double size = fabs(value) * 4;
+        s.value += kt_get(f->in_place ? &f->before : &f->residual, pixel, channel);
+    s.size = fabs(s.value) * 4;
     for (int64_t tap = 0; tap < taps; tap++)
-        add_tap(f, pixel, channel, tap, &value, &size);
-    const double error = kt_sum_k(terms) * KT_U32 * size + (double)terms * 0x1p-126;
-    kt_expect(f->t, pixel, channel, kt_get(&f->out, pixel, channel), value,
-              error + kt_rounding(f->out.m.type, fabs(value) + error));
+        add_tap(f, pixel, channel, tap, &s);
+    const double error =
+        s.error + kt_sum_k(terms) * KT_U32 * s.size + (double)terms * 0x1p-126;
+    kt_expect(f->t, pixel, channel, kt_get(&f->out, pixel, channel), s.value,
+              error + kt_rounding(f->out.m.type, fabs(s.value) + error));
 }
 
 static void run_case(kt_table *t, const shape *s, kt_fill fill)

@@ -108,7 +108,7 @@ static const entry entries[] = {
     {"filmstrip", 0, TEXT, AT(filmstrip), "FILE", 0, 0, "all steps in one PNG"},
     {"the machine", 0, HEADING, 0, NULL, 0, 0, NULL},
     {"threads", 't', WHOLE, AT(threads), "N", 0, 1024, "default: the physical cores"},
-    {"compute", 0, CHOICE, AT(compute), "auto|f32|bf16", 0, 0, "arithmetic of the networks"},
+    {"compute", 0, CHOICE, AT(compute), "auto|f32|bf16|bf16x3", 0, 0, "arithmetic of the networks"},
     {"kernels", 0, TEXT, AT(kernels), "LIST", 0, 0,
      "kernel sets that may be used, e.g. ref,openblas (default all)"},
     {"memory-limit", 0, BYTES, AT(memory_limit), "N[K|M|G]", 0, 0,

@@ -53,7 +53,7 @@ static const char usage[] =
     "      --vae PATH        a VAE that replaces the model's\n"
     "      --vocab PATH      folder with vocab.json and merges.txt, or\n"
     "                        bpe_simple_vocab_16e6.txt.gz\n"
-    "      --compute TYPE    f32 (default), bf16 or auto\n"
+    "      --compute TYPE    f32 (default), bf16, bf16x3 or auto\n"
     "      --kernels LIST    kernel sets that may be used, e.g. ref,openblas\n"
     "      --prediction P    epsilon, v or sample, in place of what the model says\n"
     "      --ema             EMA weights\n"
@@ -207,7 +207,7 @@ static void log_line(void *user, int32_t level, const char *message)
 
 static int take_option(probe *p, sdiff_context_params *c, int option)
 {
-    static const char *const computes[] = {"auto", "f32", "bf16", NULL};
+    static const char *const computes[] = {"auto", "f32", "bf16", "bf16x3", NULL};
     static const char *const predictions[] = {"model", "epsilon", "v", "sample", NULL};
     long long number = 0;
     switch (option) {

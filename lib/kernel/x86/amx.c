@@ -24,8 +24,10 @@ static void leave(void)
 /* In a linear layer a range of a panel stays in the first level under all runs of a block; in a
  * convolution rows do, over nine taps, and the panel comes from the second. Ten panels share what a
  * range reads of a strip that may lie in the third. */
-const bf16_isa sdi_x86_bf16_amx = {enter, leave, tile, finish, fill_row,
-    40 << 10, 192 << 10, 10, 20};
+#define ISA(parts)                                                                                 \
+    {enter, leave, tile, finish, fill_row, fill_rest, 40 << 10, 192 << 10, 10, 20, parts}
+
+const bf16_isa sdi_x86_bf16_amx = ISA(1), sdi_x86_split_amx = ISA(2);
 
 /* Small whole numbers, exact in bf16; their sums are exact in fp32. */
 static float check_number(int i)

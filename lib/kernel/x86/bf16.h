@@ -13,6 +13,9 @@
  *
  * Activations of a block of rows are rounded once into a strip [block of 32 channels][place][32]:
  * 16 consecutive places are one tile of 1 KiB, at any tap of a convolution.
+ *
+ * Split numbers (compute type bf16x3): x = high + low to 2^-17 |x|, both bf16, and a product
+ * is xh wl + xh wh + xl wh. A panel is then two, [part][step]…, and so is a strip.
  */
 #ifndef SDI_KERNEL_X86_BF16_H
 #define SDI_KERNEL_X86_BF16_H
@@ -81,12 +84,16 @@ typedef struct bf16_isa {
     void (*finish)(bf16_rows *rows, int32_t count);
     /* k numbers to blocks of 32 that lie `stride` apart, zeros behind the last; in NULL: zeros. */
     void (*fill_row)(uint16_t *out, int64_t stride, const void *in, sdi_dtype type, int64_t k);
+    /* The same for what rounding took from them: low parts. */
+    void (*fill_rest)(uint16_t *out, int64_t stride, const void *in, sdi_dtype type, int64_t k);
     int64_t linear_range, conv_range; // bytes of a panel that are multiplied in one go
     int64_t waiting_panels, waiting_pieces; // at most and at least, with several ranges
+    int32_t parts; // of a number: 1, split 2
 } bf16_isa;
 
 extern const bf16_isa sdi_x86_bf16_avx2, sdi_x86_bf16_avx512, sdi_x86_bf16_avx512bf16,
     sdi_x86_bf16_amx;
+extern const bf16_isa sdi_x86_split_avx512bf16, sdi_x86_split_amx;
 
 void sdi_x86_bf16_linear(const bf16_isa *isa, const sdi_exec *exec, const sdi_linear *a);
 size_t sdi_x86_bf16_linear_scratch(const bf16_isa *isa, const sdi_linear *a, int32_t workers);
@@ -101,6 +108,10 @@ size_t sdi_x86_bf16_pack_bytes(const sdi_packed *w);
 void sdi_x86_bf16_pack(const sdi_exec *exec, sdi_packed *w, int64_t row0, int64_t rows,
                        const void *source, sdi_dtype type);
 void sdi_x86_bf16_unpack(const sdi_packed *w, int64_t row0, int64_t rows, float *out);
+size_t sdi_x86_split_pack_bytes(const sdi_packed *w);
+void sdi_x86_split_pack(const sdi_exec *exec, sdi_packed *w, int64_t row0, int64_t rows,
+                        const void *source, sdi_dtype type);
+void sdi_x86_split_unpack(const sdi_packed *w, int64_t row0, int64_t rows, float *out);
 
 /* A known product on real tiles: whether they work here. Only where the CPU has them. */
 int sdi_x86_amx_works(void);
@@ -120,7 +131,7 @@ static inline int64_t bf16_channel_blocks(const sdi_packed *w)
     return bf16_pieces(w->k, BF16_STEP);
 }
 
-static inline int64_t bf16_panel_size(const sdi_packed *w) // elements
+static inline int64_t bf16_panel_size(const sdi_packed *w) // elements, of one part
 {
     return bf16_channel_blocks(w) * w->kh * w->kw * BF16_STEP_SIZE;
 }

@@ -67,5 +67,5 @@ static void nothing(void)
 {
 }
 
-const bf16_isa sdi_x86_bf16_avx512 = {nothing, nothing, tile, finish, fill_row,
-    96 << 10, 96 << 10, 4, 128};
+const bf16_isa sdi_x86_bf16_avx512 = {nothing, nothing, tile, finish, fill_row, fill_rest,
+    96 << 10, 96 << 10, 4, 128, 1};

@@ -67,5 +67,7 @@ static void nothing(void)
 {
 }
 
-const bf16_isa sdi_x86_bf16_avx512bf16 = {nothing, nothing, tile, finish, fill_row,
-    96 << 10, 96 << 10, 4, 128};
+#define ISA(parts)                                                                                 \
+    {nothing, nothing, tile, finish, fill_row, fill_rest, 96 << 10, 96 << 10, 4, 128, parts}
+
+const bf16_isa sdi_x86_bf16_avx512bf16 = ISA(1), sdi_x86_split_avx512bf16 = ISA(2);

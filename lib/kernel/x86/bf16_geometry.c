@@ -166,19 +166,27 @@ static int64_t source_index(int64_t i, int64_t size, int64_t resized)
     return size == resized ? i : i * size / resized;
 }
 
+int64_t sdi_x86_bf16_strip_size(const bf16_geometry *g)
+{
+    return g->places * bf16_channel_blocks(g->a.wt) * BF16_STEP;
+}
+
 /* One line of the strip: input row `row` of x (or -1), resized columns from x0 on. */
 static void fill_line(const bf16_geometry *g, const bf16_isa *isa, int64_t row, int64_t x0,
                       int64_t k0, int64_t k1, uint16_t *strip)
 {
     const sdi_conv *a = &g->a;
     const size_t size = sdi_dtype_size(a->x.type);
-    for (int64_t i = 0; i < g->line; i++) {
+    for (int64_t i = 0; i < g->line; i++, strip += BF16_STEP) {
         const int64_t x = x0 + i % g->phase * a->stride + i / g->phase;
         const int64_t source = row < 0 ? -1 : source_index(x, a->w, a->up_w);
         const char *from = (const char *)a->x.data +
                            (size_t)((row * a->w + source) * a->x.ld + k0) * size;
-        isa->fill_row(strip + i * BF16_STEP, g->places * BF16_STEP, source < 0 ? NULL : from,
-                      a->x.type, k1 - k0);
+        from = source < 0 ? NULL : from;
+        isa->fill_row(strip, g->places * BF16_STEP, from, a->x.type, k1 - k0);
+        if (isa->parts > 1)
+            isa->fill_rest(strip + sdi_x86_bf16_strip_size(g), g->places * BF16_STEP, from,
+                           a->x.type, k1 - k0);
     }
 }
 

@@ -42,7 +42,10 @@ bf16_geometry sdi_x86_bf16_geometry_conv(const sdi_conv *a);
 int32_t sdi_x86_bf16_runs(const bf16_geometry *g, int64_t block, bf16_run *runs);
 /* Place of a tap, from that of the tap (0, 0). */
 int64_t sdi_x86_bf16_tap(const bf16_geometry *g, int64_t tap);
-/* Rounds channels [k0, k1) of a block's input into its strip; k0 a multiple of BF16_STEP. */
+/* Elements of a strip, of one part. */
+int64_t sdi_x86_bf16_strip_size(const bf16_geometry *g);
+/* Rounds channels [k0, k1) of a block's input into its strip, all parts; k0 a multiple of
+ * BF16_STEP. */
 void sdi_x86_bf16_fill(const bf16_geometry *g, const bf16_isa *isa, int64_t block, int64_t k0,
                        int64_t k1, uint16_t *strip);
 

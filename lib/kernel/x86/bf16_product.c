@@ -4,13 +4,14 @@
  *
  *     piece = (block of rows, a few panels)
  *         round the block's input into a strip, unless this worker has it already
- *         for each range of steps: for each panel: for each two runs: multiply; at the end finish
+ *         for each pass: for each panel: for each two runs: multiply; at the end finish
  *
- * A range of steps keeps its parts of strip and panel in the caches; sums wait in fp32 between
- * ranges. Rows are finished one pair of runs late, so that a tile that computes beside vectors has
- * both to do. With many rows the pieces of one block follow each other, so that a worker
- * fills its strip once and streams the weight. With few rows the weight is what must be read once:
- * all strips are filled first, by everybody, and the pieces of one panel follow each other.
+ * A pass is a range of steps; of split numbers, one of the three products of parts on that range,
+ * small ones first. A range keeps its parts of strip and panel in the caches; sums wait in fp32
+ * between passes. Rows are finished one pair of runs late, so that a tile that computes beside
+ * vectors has both to do. With many rows the pieces of one block follow each other, so that a
+ * worker fills its strip once and streams the weight. With few rows the weight is what must be read
+ * once: all strips are filled first, by everybody, and the pieces of one panel follow each other.
  */
 #include "base/attributes.h"
 #include "kernel/parallel.h"
@@ -32,7 +33,9 @@ typedef struct product {
     const bf16_geometry *g;
     const bf16_isa *isa;
     int64_t groups, panels_a_piece; // of panels
-    int64_t range_blocks, ranges;   // of channels: blocks of a range
+    int64_t range_blocks;           // of channels, in a range
+    int64_t terms, passes;          // terms of a range
+    int64_t strip_part;             // elements
     size_t offset_bytes, strip_bytes, sum_bytes, worker_bytes;
     int32_t shared;
     char *offsets, *strips, *workers; // parts of the scratch memory
@@ -60,17 +63,18 @@ static product product_of(const bf16_geometry *g, const bf16_isa *isa)
     const int64_t blocks = bf16_channel_blocks(w);
     const int64_t bytes = steps > 1 ? isa->conv_range : isa->linear_range;
     const int64_t wanted = SDI_MAX(bytes / (steps * BF16_STEP_SIZE * 2), 1);
-    p.ranges = bf16_pieces(blocks, wanted);
-    p.range_blocks = bf16_pieces(blocks, p.ranges);
-    p.ranges = bf16_pieces(blocks, p.range_blocks);
+    p.range_blocks = bf16_pieces(blocks, bf16_pieces(blocks, wanted));
+    p.terms = isa->parts > 1 ? 3 : 1;
+    p.passes = bf16_pieces(blocks, p.range_blocks) * p.terms;
     p.panels_a_piece =
-        p.ranges > 1 ? waiting_panels(isa, panels, g->blocks)
+        p.passes > 1 ? waiting_panels(isa, panels, g->blocks)
                      : bf16_pieces(panels, SDI_MIN(panels, bf16_pieces(PIECES, g->blocks)));
     p.groups = bf16_pieces(panels, p.panels_a_piece);
     p.shared = g->a.n * g->a.oh * g->a.ow <= FEW_ROWS;
     p.offset_bytes = sdi_scratch_round((size_t)(blocks * steps) * sizeof(int32_t));
-    p.strip_bytes = sdi_scratch_round((size_t)(g->places * blocks * BF16_STEP) * 2);
-    const int64_t sums = p.ranges > 1 ? p.panels_a_piece * (BF16_RUNS_MAX + 1) : 4;
+    p.strip_part = sdi_x86_bf16_strip_size(g);
+    p.strip_bytes = sdi_scratch_round((size_t)(p.strip_part * isa->parts) * 2);
+    const int64_t sums = p.passes > 1 ? p.panels_a_piece * (BF16_RUNS_MAX + 1) : 4;
     p.sum_bytes = (size_t)(sums * BF16_RUN_FLOATS) * sizeof(float);
     p.worker_bytes = HEADER + p.sum_bytes + (p.shared ? 0 : p.strip_bytes);
     return p;
@@ -162,33 +166,41 @@ static void set_rows(const piece *w, const bf16_run *runs, int32_t count, int64_
         }
 }
 
-static const uint16_t *part_of_weight(const product *p, int64_t panel, int64_t range)
+/* Of three passes the first takes the low part of the weight, the last that of the strip. */
+static const uint16_t *weight_of(const product *p, int64_t panel, int64_t pass)
 {
     const sdi_packed *w = p->g->a.wt;
-    return (const uint16_t *)w->data + panel * bf16_panel_size(w) +
-           range * p->range_blocks * w->kh * w->kw * BF16_STEP_SIZE;
+    const int64_t low = p->terms > 1 && pass % p->terms == 0;
+    return (const uint16_t *)w->data + (panel * p->isa->parts + low) * bf16_panel_size(w) +
+           pass / p->terms * p->range_blocks * w->kh * w->kw * BF16_STEP_SIZE;
 }
 
-static const uint16_t *next_part(const piece *w, int64_t panel, int64_t range)
+static const uint16_t *strip_of_pass(const piece *w, int64_t pass)
+{
+    return w->strip + (pass % w->p->terms == 2 ? w->p->strip_part : 0);
+}
+
+static const uint16_t *next_weight(const piece *w, int64_t panel, int64_t pass)
 {
     if (panel + 1 < w->end)
-        return part_of_weight(w->p, panel + 1, range);
-    return range + 1 < w->p->ranges ? part_of_weight(w->p, w->first, range + 1)
-                                    : part_of_weight(w->p, w->after, 0);
+        return weight_of(w->p, panel + 1, pass);
+    return pass + 1 < w->p->passes ? weight_of(w->p, w->first, pass + 1)
+                                   : weight_of(w->p, w->after, 0);
 }
 
-/* Multiplies runs i and i + 1 (if there is one); at the last range their rows are finished while
+/* Multiplies runs i and i + 1 (if there is one); in the last pass their rows are finished while
  * the next ones are multiplied. */
-static void multiply_pair(piece *w, bf16_tile *t, int32_t i, int64_t panel, int last)
+static void multiply_pair(piece *w, bf16_tile *t, int32_t i, int64_t panel, int64_t pass)
 {
     const int32_t count = SDI_MIN(w->run_count - i, 2);
     const bf16_run *runs = &w->runs[i];
     bf16_rows *own = &w->rows[w->turn], *before = &w->rows[!w->turn];
-    t->a[0] = w->strip + runs[0].at * BF16_STEP;
-    t->a[1] = w->strip + runs[count - 1].at * BF16_STEP;
+    const uint16_t *strip = strip_of_pass(w, pass);
+    t->a[0] = strip + runs[0].at * BF16_STEP;
+    t->a[1] = strip + runs[count - 1].at * BF16_STEP;
     t->rows[0] = runs[0].rows;
     t->rows[1] = count > 1 ? runs[1].rows : 0;
-    if (!last) {
+    if (pass + 1 < w->p->passes) {
         w->p->isa->tile(t);
         return;
     }
@@ -200,30 +212,29 @@ static void multiply_pair(piece *w, bf16_tile *t, int32_t i, int64_t panel, int 
     w->turn = !w->turn;
 }
 
-/* One panel, one range of steps, all runs of a block. */
-static void multiply_panel(piece *w, int64_t panel, int64_t range)
+/* One panel, one pass, all runs of a block. */
+static void multiply_panel(piece *w, int64_t panel, int64_t pass)
 {
     const product *p = w->p;
     const sdi_packed *wt = p->g->a.wt;
-    const int64_t taps = (int64_t)wt->kh * wt->kw, block0 = range * p->range_blocks;
+    const int64_t taps = (int64_t)wt->kh * wt->kw, block0 = pass / p->terms * p->range_blocks;
     const int64_t blocks = SDI_MIN(p->range_blocks, bf16_channel_blocks(wt) - block0);
     const int32_t pairs = (w->run_count + 1) / 2;
-    const int last = range + 1 == p->ranges;
-    bf16_tile t = {.steps = blocks * taps, .last_pairs = 16, .add = range > 0};
+    bf16_tile t = {.steps = blocks * taps, .last_pairs = 16, .add = pass > 0};
     t.offsets = (const int32_t *)(const void *)p->offsets + block0 * taps;
-    t.b = part_of_weight(p, panel, range);
-    t.next = (const char *)next_part(w, panel, range);
+    t.b = weight_of(p, panel, pass);
+    t.next = (const char *)next_weight(w, panel, pass);
     t.next_lines = SDI_MIN((LINES_A_STEP + pairs - 1) / pairs, LINES_MAX);
     t.ahead = wt->kh == 3 && wt->kw == 3 && p->g->a.stride == 1
                   ? (int32_t)(p->g->places * BF16_STEP)
                   : 0;
-    if (last)
+    if (pass + 1 == p->passes)
         order_bias(&p->g->a, panel, w->bias[panel % 2]);
     for (int32_t i = 0; i < w->run_count; i += 2) {
-        t.c = p->ranges > 1
+        t.c = p->passes > 1
                   ? w->sums + ((panel - w->first) * (BF16_RUNS_MAX + 1) + i) * BF16_RUN_FLOATS
                   : w->sums + 2 * w->turn * BF16_RUN_FLOATS;
-        multiply_pair(w, &t, i, panel, last);
+        multiply_pair(w, &t, i, panel, pass);
         t.next += t.steps * t.next_lines * 64;
     }
 }
@@ -253,9 +264,9 @@ static void multiply_piece(void *argument, int64_t index, int32_t worker)
     w.turn = w.rows[0].left = w.rows[1].left = 0;
     set_panels(&w, block, p->shared ? index / blocks : index % p->groups);
     p->isa->enter();
-    for (int64_t range = 0; range < p->ranges; range++)
+    for (int64_t pass = 0; pass < p->passes; pass++)
         for (int64_t panel = w.first; panel < w.end; panel++)
-            multiply_panel(&w, panel, range);
+            multiply_panel(&w, panel, pass);
     bf16_rows *late = &w.rows[!w.turn];
     p->isa->finish(late, late->left);
     p->isa->leave();
@@ -282,7 +293,8 @@ static void run(const bf16_geometry *g, const bf16_isa *isa, const sdi_exec *exe
     for (int32_t i = 0; i < sdi_pool_size(exec->pool); i++)
         ((worker_state *)(void *)(p.workers + (size_t)i * p.worker_bytes))->block = -1;
     const double rows = (double)(g->a.n * g->a.oh * g->a.ow), k = (double)g->a.wt->k;
-    const double work = rows * (double)(bf16_panel_size(g->a.wt) * bf16_panels(g->a.wt)) / 8;
+    const double work =
+        rows * (double)(bf16_panel_size(g->a.wt) * bf16_panels(g->a.wt) * p.terms) / 8;
     if (p.shared)
         sdi_parallel_work(exec, g->blocks * bf16_pieces(g->a.wt->k, FILL_CHANNELS), rows * k,
                           fill_piece, &p);

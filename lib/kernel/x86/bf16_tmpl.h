@@ -7,17 +7,19 @@
 #include "kernel/x86/elements.h"
 #include "kernel/x86/vmath.h"
 
-static inline void fill_block(uint16_t *out, const void *in, sdi_dtype type)
+/* 32 numbers rounded, or what rounding takes from them. */
+static inline void fill_block(uint16_t *out, const void *in, sdi_dtype type, int rest)
 {
     for (int i = 0; i < BF16_STEP; i += VEC) {
-        if (type == SDI_F32)
-            vec_store_bf16(out + i, vec_loadu((const float *)in + i));
-        else
-            vec_store_bf16(out + i, vec_load_f16((const uint16_t *)in + i));
+        const vec x = type == SDI_F32 ? vec_loadu((const float *)in + i)
+                                      : vec_load_f16((const uint16_t *)in + i);
+        vec_store_bf16(out + i, x);
+        if (rest)
+            vec_store_bf16(out + i, vec_sub(x, vec_load_bf16(out + i)));
     }
 }
 
-static void fill_part(uint16_t *out, const void *in, sdi_dtype type, int64_t count)
+static void fill_part(uint16_t *out, const void *in, sdi_dtype type, int64_t count, int rest)
 {
     if (type == SDI_BF16) {
         vec_copy_32(out, in, count);
@@ -25,23 +27,36 @@ static void fill_part(uint16_t *out, const void *in, sdi_dtype type, int64_t cou
     }
     float wide[BF16_STEP] = {0};
     elements_widen(wide, in, type, count);
-    fill_block(out, wide, SDI_F32);
+    fill_block(out, wide, SDI_F32, rest);
 }
 
-static void fill_row(uint16_t *out, int64_t stride, const void *in, sdi_dtype type, int64_t k)
+static inline void fill(uint16_t *out, int64_t stride, const void *in, sdi_dtype type, int64_t k,
+                        int rest)
 {
     const size_t size = type == SDI_F32 ? 4 : 2;
+    if (rest && type == SDI_BF16)
+        in = NULL; // nothing is left
     for (int64_t c = 0; c < k; c += BF16_STEP, out += stride) {
         const char *from = in ? (const char *)in + (size_t)c * size : NULL;
         if (!from)
             memset(out, 0, BF16_STEP * sizeof *out);
         else if (c + BF16_STEP > k)
-            fill_part(out, from, type, k - c);
+            fill_part(out, from, type, k - c, rest);
         else if (type == SDI_BF16)
             memcpy(out, from, BF16_STEP * sizeof *out);
         else
-            fill_block(out, from, type);
+            fill_block(out, from, type, rest);
     }
+}
+
+static void fill_row(uint16_t *out, int64_t stride, const void *in, sdi_dtype type, int64_t k)
+{
+    fill(out, stride, in, type, k, 0);
+}
+
+static void fill_rest(uint16_t *out, int64_t stride, const void *in, sdi_dtype type, int64_t k)
+{
+    fill(out, stride, in, type, k, 1);
 }
 
 static inline vec finish_load(const char *from, sdi_dtype type, int64_t count)

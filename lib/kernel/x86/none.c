@@ -16,6 +16,12 @@ void sdi_kernels_init_x86(sdi_kernels *kernels, uint32_t sets)
     (void)sets;
 }
 
+void sdi_kernels_split_x86(sdi_kernels *kernels, uint32_t sets)
+{
+    (void)kernels;
+    (void)sets;
+}
+
 x86_cpu sdi_x86_cpu(void)
 {
     const x86_cpu none = {.one_ecx = 0};

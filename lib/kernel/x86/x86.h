@@ -35,6 +35,9 @@ uint32_t sdi_x86_sets_available(uint32_t mask);
  * kernels->operand says for which element type. */
 void sdi_kernels_init_x86(sdi_kernels *kernels, uint32_t sets);
 
+/* sdi_kernels_split with these sets; kernels->split stays 0 if they multiply no bf16 numbers. */
+void sdi_kernels_split_x86(sdi_kernels *kernels, uint32_t sets);
+
 /* The hooks, called by sdi_kernels_init_x86 with a mask of sets that may be executed (AVX2 at
  * least; lower sets are always in it). Each is a ladder: one early return per missing set, later
  * sets overwrite earlier ones. Calls to sets stand in #ifdef SDI_BUILD_<ISA>. */
