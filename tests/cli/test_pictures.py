@@ -158,6 +158,7 @@ class Recall(DemoTest):
             ('', '-n', '', '--cfg-scale', '0.1234567890123', '--cfg-rescale', '0.7'),
             ('a red apple', '--sampling-method', 'ddim', '--eta', '0.5', '--spacing', 'trailing',
              '--clip-skip', '2', '--compute', 'f32', '--prediction', 'epsilon'),
+            ('x', '--compute', 'bf16x3', '-s', '1'),
             ('x', '--sampling-method', 'euler_a', '-s', str(2**63 - 1)),
             ('Steps: 3, Sampler: x, Seed: y, CFG scale: z', '-s', '3'),
         )

@@ -195,6 +195,30 @@ static void test_tiles_serve_all_bf16_products(void **state)
     assert_true(tiles.attention != lower.attention && tiles.pack == lower.pack);
 }
 
+/* Products of split numbers: on vdpbf16ps and on tiles, with a packing of their own; the rest of a
+ * table stays as it was. */
+static void test_split_products_replace_products_alone(void **state)
+{
+    static const uint32_t sets[] = {MACHINE_BF16, MACHINE_AMX, SDI_SET_AMX_BF16};
+    sdi_kernels plain, split, before;
+    (void)state;
+    sdi_kernels_init(&plain, 0, SDI_F32);
+    assert_string_equal(sdi_kernels_compute(&plain), "f32");
+    for (size_t i = 0; i < SDI_COUNT(sets); i++) {
+        split = plain;
+        sdi_kernels_split_x86(&split, sets[i]);
+        assert_string_equal(sdi_kernels_compute(&split), "bf16x3");
+        assert_true(split.linear != plain.linear && split.conv != plain.conv);
+        assert_true(split.pack != plain.pack && split.unpack != plain.unpack);
+        assert_true(split.attention == plain.attention && split.map == plain.map);
+        assert_int_equal(i > 0 && split.linear != before.linear, i == 1); // tiles, once
+        before = split;
+    }
+    split = plain;
+    sdi_kernels_split_x86(&split, MACHINE_AVX512);
+    assert_memory_equal(&split, &plain, sizeof plain);
+}
+
 #endif
 
 int main(void)
@@ -209,6 +233,7 @@ int main(void)
         cmocka_unit_test(test_auto_takes_bf16_where_it_is_fast),
         cmocka_unit_test(test_a_set_brings_what_it_stands_on),
         cmocka_unit_test(test_tiles_serve_all_bf16_products),
+        cmocka_unit_test(test_split_products_replace_products_alone),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
