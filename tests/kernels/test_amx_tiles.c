@@ -61,8 +61,15 @@ static const bf16_isa *native(int32_t parts)
 static bf16_isa emulated(int32_t parts)
 {
     const bf16_isa *other = native(parts);
-    return (bf16_isa){emulated_enter, emulated_leave, tile, other->finish, other->fill_row,
-                      other->fill_rest, 40 << 10, 192 << 10, 10, 20, parts};
+    bf16_isa isa = *other;
+    isa.enter = emulated_enter;
+    isa.leave = emulated_leave;
+    isa.tile = tile;
+    isa.linear_range = 40 << 10;
+    isa.conv_range = 192 << 10;
+    isa.waiting_panels = 10;
+    isa.waiting_pieces = 20;
+    return isa;
 }
 
 static void *garbage(size_t bytes)
@@ -217,6 +224,7 @@ static void test_conv_agrees(void **state)
     conv_case(square(1, 16, 16, 1), 32, 32, 3); // runs along lines
     conv_case(square(2, 8, 8, 1), 33, 40, 3);   // runs across lines
     conv_case(square(1, 12, 24, 1), 20, 33, 3); // resized
+    conv_case(square(2, 16, 32, 1), 36, 40, 3); // doubled: sums of taps
     conv_case(square(1, 20, 20, 2), 64, 64, 3);
     conv_case(square(1, 70, 70, 1), 32, 16, 3); // several blocks
     conv_case(square(2, 4, 4, 1), 33, 640, 3);  // sums wait between ranges of k

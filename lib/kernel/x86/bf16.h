@@ -75,6 +75,12 @@ typedef struct bf16_tile {
     int32_t ahead; // elements from a run to that of the next 32 channels, if taps are 3 x 3; or 0
 } bf16_tile;
 
+/* How far apart parts of the weights of a doubled image lie, elements; low parts 0: none. */
+typedef struct bf16_doubling {
+    int64_t low_in, low_out;
+    int64_t phase; // from one 2x2 kernel to the next
+} bf16_doubling;
+
 typedef struct bf16_isa {
     /* Around the calls of tile and finish of one piece, on its thread. */
     void (*enter)(void);
@@ -86,8 +92,11 @@ typedef struct bf16_isa {
     void (*fill_row)(uint16_t *out, int64_t stride, const void *in, sdi_dtype type, int64_t k);
     /* The same for what rounding took from them: low parts. */
     void (*fill_rest)(uint16_t *out, int64_t stride, const void *in, sdi_dtype type, int64_t k);
+    /* The nine taps of 32 channels to four of each phase (doubled.h), rounded again. */
+    void (*double_step)(const bf16_doubling *d, const uint16_t *in, uint16_t *out);
     int64_t linear_range, conv_range; // bytes of a panel that are multiplied in one go
     int64_t waiting_panels, waiting_pieces; // at most and at least, with several ranges
+    int64_t doubled_pixels; // of an image, from which on sums of taps pay where it is doubled
     int32_t parts; // of a number: 1, split 2
 } bf16_isa;
 

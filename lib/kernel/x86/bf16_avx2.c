@@ -65,9 +65,4 @@ static void tile(const bf16_tile *t)
                           t->c + i * BF16_RUN_FLOATS + r * BF16_LANES + half * 16);
 }
 
-static void nothing(void)
-{
-}
-
-const bf16_isa sdi_x86_bf16_avx2 = {nothing, nothing, tile, finish, fill_row, fill_rest,
-    96 << 10, 96 << 10, 4, 128, 1};
+const bf16_isa sdi_x86_bf16_avx2 = BF16_VECTOR_ISA(1);

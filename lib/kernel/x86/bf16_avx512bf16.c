@@ -63,11 +63,5 @@ static void tile(const bf16_tile *t)
             tile_rows(t, t->a[i] + r * BF16_STEP, t->c + i * BF16_RUN_FLOATS + r * BF16_LANES);
 }
 
-static void nothing(void)
-{
-}
-
-#define ISA(parts)                                                                                 \
-    {nothing, nothing, tile, finish, fill_row, fill_rest, 96 << 10, 96 << 10, 4, 128, parts}
-
-const bf16_isa sdi_x86_bf16_avx512bf16 = ISA(1), sdi_x86_split_avx512bf16 = ISA(2);
+const bf16_isa sdi_x86_bf16_avx512bf16 = BF16_VECTOR_ISA(1);
+const bf16_isa sdi_x86_split_avx512bf16 = BF16_VECTOR_ISA(2);

@@ -57,7 +57,7 @@ static void choose_block(bf16_geometry *g, int64_t width)
 
 static bf16_geometry geometry_of(const sdi_conv *a, sdi_act act, int64_t width)
 {
-    bf16_geometry g = {.a = *a, .act = act};
+    bf16_geometry g = {.a = *a, .act = act, .out_line = a->ow};
     choose_block(&g, width);
     g.down = bf16_pieces(a->oh, g.height);
     g.across = bf16_pieces(a->ow, g.width);
@@ -88,14 +88,16 @@ static int is_linear(const sdi_conv *a)
            !a->channel_add.data;
 }
 
-bf16_geometry sdi_x86_bf16_geometry_conv(const sdi_conv *a)
+bf16_geometry sdi_x86_bf16_geometry_conv(const sdi_conv *a, int64_t out_line)
 {
-    if (is_linear(a)) {
+    if (is_linear(a) && out_line == a->ow) {
         const sdi_linear linear = {.m = a->n * a->oh * a->ow, .x = a->x, .w = a->wt,
                                    .bias = a->bias, .residual = a->residual, .out = a->out};
         return sdi_x86_bf16_geometry_linear(&linear);
     }
-    return geometry_of(a, SDI_ACT_NONE, BLOCK_WIDTH);
+    bf16_geometry g = geometry_of(a, SDI_ACT_NONE, BLOCK_WIDTH);
+    g.out_line = out_line;
+    return g;
 }
 
 int64_t sdi_x86_bf16_tap(const bf16_geometry *g, int64_t tap)
@@ -121,7 +123,7 @@ static int32_t flat_image(const bf16_geometry *g, const rectangle *r, int64_t im
             if (rows > 0)
                 run->stretches[run->stretch_count++] =
                     (bf16_stretch){(int32_t)i, (int32_t)rows,
-                                   (image * g->a.oh + r->y0 + y) * g->a.ow + r->x0 + x, image};
+                                   (image * g->a.oh + r->y0 + y) * g->out_line + r->x0 + x, image};
             i += rows > 0 ? rows : g->line - x;
         }
     }
@@ -139,7 +141,7 @@ static int32_t line_image(const bf16_geometry *g, const rectangle *r, int64_t im
                 .at = (int32_t)(at + x - r->x0),
                 .rows = rows,
                 .stretch_count = 1,
-                .stretches = {{0, rows, (image * g->a.oh + y) * g->a.ow + x, image}},
+                .stretches = {{0, rows, (image * g->a.oh + y) * g->out_line + x, image}},
             };
         }
     }

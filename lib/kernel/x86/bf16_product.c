@@ -80,7 +80,7 @@ static product product_of(const bf16_geometry *g, const bf16_isa *isa)
     return p;
 }
 
-static size_t scratch_of(const bf16_geometry *g, const bf16_isa *isa, int32_t workers)
+size_t sdi_x86_bf16_product_scratch(const bf16_isa *isa, const bf16_geometry *g, int32_t workers)
 {
     const product p = product_of(g, isa);
     return p.offset_bytes + (p.shared ? (size_t)g->blocks * p.strip_bytes : 0) +
@@ -283,7 +283,7 @@ static void set_offsets(const product *p)
                                   BF16_STEP);
 }
 
-static void run(const bf16_geometry *g, const bf16_isa *isa, const sdi_exec *exec)
+void sdi_x86_bf16_product(const bf16_isa *isa, const sdi_exec *exec, const bf16_geometry *g)
 {
     product p = product_of(g, isa);
     p.offsets = exec->scratch;
@@ -299,28 +299,4 @@ static void run(const bf16_geometry *g, const bf16_isa *isa, const sdi_exec *exe
         sdi_parallel_work(exec, g->blocks * bf16_pieces(g->a.wt->k, FILL_CHANNELS), rows * k,
                           fill_piece, &p);
     sdi_parallel_work(exec, g->blocks * p.groups, work, multiply_piece, &p);
-}
-
-void sdi_x86_bf16_linear(const bf16_isa *isa, const sdi_exec *exec, const sdi_linear *a)
-{
-    const bf16_geometry g = sdi_x86_bf16_geometry_linear(a);
-    run(&g, isa, exec);
-}
-
-size_t sdi_x86_bf16_linear_scratch(const bf16_isa *isa, const sdi_linear *a, int32_t workers)
-{
-    const bf16_geometry g = sdi_x86_bf16_geometry_linear(a);
-    return scratch_of(&g, isa, workers);
-}
-
-void sdi_x86_bf16_conv(const bf16_isa *isa, const sdi_exec *exec, const sdi_conv *a)
-{
-    const bf16_geometry g = sdi_x86_bf16_geometry_conv(a);
-    run(&g, isa, exec);
-}
-
-size_t sdi_x86_bf16_conv_scratch(const bf16_isa *isa, const sdi_conv *a, int32_t workers)
-{
-    const bf16_geometry g = sdi_x86_bf16_geometry_conv(a);
-    return scratch_of(&g, isa, workers);
 }

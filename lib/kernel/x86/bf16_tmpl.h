@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the bf16 products do beside multiplying, in the words of vec_<isa>.h: rounding of
- * activations into strips, and the finish of a tile. Included by bf16_<isa>.c and amx.c.
+ * activations into strips, sums of taps, and the finish of a tile. Included by bf16_<isa>.c and
+ * amx.c.
  */
 #include "kernel/x86/bf16.h"
+#include "kernel/x86/doubled.h"
 #include "kernel/x86/elements.h"
 #include "kernel/x86/vmath.h"
 
@@ -57,6 +59,34 @@ static void fill_row(uint16_t *out, int64_t stride, const void *in, sdi_dtype ty
 static void fill_rest(uint16_t *out, int64_t stride, const void *in, sdi_dtype type, int64_t k)
 {
     fill(out, stride, in, type, k, 1);
+}
+
+/* One lane's parts: a number, and what rounding takes from it. */
+static inline vec join_parts(const uint16_t *at, int64_t low)
+{
+    const vec high = vec_load_bf16(at);
+    return low ? vec_add(high, vec_load_bf16(at + low)) : high;
+}
+
+static inline void split_parts(uint16_t *at, int64_t low, vec x)
+{
+    vec_store_bf16(at, x);
+    if (low)
+        vec_store_bf16(at + low, vec_sub(x, vec_load_bf16(at)));
+}
+
+static void double_step(const bf16_doubling *d, const uint16_t *in, uint16_t *out)
+{
+    for (int i = 0; i < BF16_STEP_SIZE; i += VEC) {
+        vec nine[3][3], taps[4][4];
+        for (int tap = 0; tap < 9; tap++)
+            nine[tap / 3][tap % 3] = join_parts(in + tap * BF16_STEP_SIZE + i, d->low_in);
+        doubled_taps(nine, taps);
+        for (int phase = 0; phase < 4; phase++)
+            for (int tap = 0; tap < 4; tap++)
+                split_parts(out + phase * d->phase + tap * BF16_STEP_SIZE + i, d->low_out,
+                            taps[phase][tap]);
+    }
 }
 
 static inline vec finish_load(const char *from, sdi_dtype type, int64_t count)
@@ -141,3 +171,20 @@ static inline void fetch(bf16_rows *f, int32_t count)
         next_row(f, &f->fetched);
     }
 }
+
+/* What all sets do in the same way. */
+#define BF16_COMMON                                                                                \
+    .tile = tile, .finish = finish, .fill_row = fill_row, .fill_rest = fill_rest,                  \
+    .double_step = double_step
+
+static inline void nothing(void)
+{
+}
+
+/* A set that multiplies in vector registers. */
+#define BF16_VECTOR_ISA(parts_)                                                                    \
+    {                                                                                              \
+        BF16_COMMON, .enter = nothing, .leave = nothing, .linear_range = 96 << 10,                 \
+        .conv_range = 96 << 10, .waiting_panels = 4, .waiting_pieces = 128, .doubled_pixels = 64,  \
+        .parts = parts_                                                                            \
+    }

@@ -3,6 +3,7 @@
  * What is done before and after the tile kernel, written once for all vector widths; included by
  * tile_<isa>.c after vec_<isa>.h.
  */
+#include "kernel/x86/doubled.h"
 #include "kernel/x86/vmath.h"
 
 /* 2 * VEC lanes give VEC columns. */
@@ -42,32 +43,14 @@ static void finish(const x86_finish *f)
     }
 }
 
-/* Row or column i of three becomes {0}, {1 + 2} for the even outputs, {0 + 1}, {2} for the odd. */
-static inline void double_line(const vec in[3], vec out[4])
-{
-    out[0] = in[0];
-    out[1] = vec_add(in[1], in[2]);
-    out[2] = vec_add(in[0], in[1]);
-    out[3] = in[2];
-}
-
 static void double_taps(const float *b, int64_t b_tap, int64_t k, float *out)
 {
     for (int64_t i = 0; i < k * PANEL; i += VEC) {
-        vec columns[3][4], taps[4][4]; // [kx][y], [y][x]: phase * 2 + tap each
-        for (int kx = 0; kx < 3; kx++) {
-            vec lines[3];
-            for (int ky = 0; ky < 3; ky++)
-                lines[ky] = vec_load(b + (ky * 3 + kx) * b_tap + i, VEC);
-            double_line(lines, columns[kx]);
-        }
-        for (int y = 0; y < 4; y++) {
-            const vec lines[3] = {columns[0][y], columns[1][y], columns[2][y]};
-            double_line(lines, taps[y]);
-            for (int x = 0; x < 4; x++) {
-                const int phase = y / 2 * 2 + x / 2, tap = y % 2 * 2 + x % 2;
-                vec_store(out + (phase * 4 + tap) * k * PANEL + i, taps[y][x], VEC);
-            }
-        }
+        vec nine[3][3], taps[4][4];
+        for (int tap = 0; tap < 9; tap++)
+            nine[tap / 3][tap % 3] = vec_load(b + tap * b_tap + i, VEC);
+        doubled_taps(nine, taps);
+        for (int tap = 0; tap < 16; tap++)
+            vec_store(out + tap * k * PANEL + i, taps[tap / 4][tap % 4], VEC);
     }
 }
