@@ -15,8 +15,8 @@ enum {
 };
 
 /* Lines of memory that will be wanted: of the next part of the weight in the second level, of the
- * next 32 channels of a 3x3 convolution in the first. Its three taps of a line of pixels fetch a
- * third of the 18 places each. */
+ * next 32 channels of a convolution in the first. Its taps of a line of pixels fetch an equal part
+ * each of the places that they read: 6 of 18 for 3x3, 9 of 17 for 2x2. */
 static inline void fetch_lines(const bf16_tile *t, int64_t s, const uint16_t *a0,
                                const uint16_t *a1)
 {
@@ -24,8 +24,9 @@ static inline void fetch_lines(const bf16_tile *t, int64_t s, const uint16_t *a0
         AMX_FETCH_2(t->next + i * 64);
     if (!t->ahead)
         return;
-    const int64_t at = t->ahead + s % 3 * 5 * BF16_STEP;
-    for (int64_t i = 0; i < 6 * BF16_STEP; i += BF16_STEP) {
+    const int64_t places = BF16_RUN / t->taps_wide + 1;
+    const int64_t at = t->ahead + s % t->taps_wide * (places - 1) * BF16_STEP;
+    for (int64_t i = 0; i < places * BF16_STEP; i += BF16_STEP) {
         AMX_FETCH_1(a0 + at + i);
         AMX_FETCH_1(a1 + at + i);
     }

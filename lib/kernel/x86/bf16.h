@@ -72,7 +72,8 @@ typedef struct bf16_tile {
     bf16_rows *before;  // with own: rows of the runs before, to be finished
     const char *next;   // part of the weight that comes after this one, lines of it a step
     int32_t next_lines;
-    int32_t ahead; // elements from a run to that of the next 32 channels, if taps are 3 x 3; or 0
+    int32_t ahead; // elements from a run to that of the next 32 channels, if taps overlap; or 0
+    int32_t taps_wide; // then: taps of a line
 } bf16_tile;
 
 /* How far apart parts of the weights of a doubled image lie, elements; low parts 0: none. */

@@ -225,9 +225,9 @@ static void multiply_panel(piece *w, int64_t panel, int64_t pass)
     t.b = weight_of(p, panel, pass);
     t.next = (const char *)next_weight(w, panel, pass);
     t.next_lines = SDI_MIN((LINES_A_STEP + pairs - 1) / pairs, LINES_MAX);
-    t.ahead = wt->kh == 3 && wt->kw == 3 && p->g->a.stride == 1
-                  ? (int32_t)(p->g->places * BF16_STEP)
-                  : 0;
+    t.taps_wide = wt->kw;
+    if (wt->kw == wt->kh && (wt->kw == 2 || wt->kw == 3) && p->g->a.stride == 1)
+        t.ahead = (int32_t)(p->g->places * BF16_STEP);
     if (pass + 1 == p->passes)
         order_bias(&p->g->a, panel, w->bias[panel % 2]);
     for (int32_t i = 0; i < w->run_count; i += 2) {
