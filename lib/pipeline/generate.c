@@ -193,6 +193,19 @@ static sdiff_status decode(const generation *g, int32_t image)
     return SDIFF_OK;
 }
 
+/* Other programs give a black picture; it should not come without a word. */
+static void warn_of_overflow(const generation *g, int32_t image)
+{
+    const sdi_denoiser *d = &g->denoiser;
+    for (size_t i = 0; i < (size_t)sdi_denoiser_count(d); i++)
+        if (!isfinite(d->latents[i])) {
+            sdi_warn(&g->session->env,
+                     "picture %d: the latents hold numbers that are not finite: weights are "
+                     "damaged, or a scale or the noise is far too large", image);
+            return;
+        }
+}
+
 static sdiff_status make_picture(generation *g, int32_t image)
 {
     sdi_denoiser *d = &g->denoiser;
@@ -209,6 +222,7 @@ static sdiff_status make_picture(generation *g, int32_t image)
     const sdiff_status status = sdi_denoise(d, sampler, image);
     sdi_sampler_free(&g->session->env, sampler);
     SDI_TRY(status);
+    warn_of_overflow(g, image);
     memcpy(g->out->latents + (size_t)image * count, d->latents, count * sizeof(float));
     g->progress.state.phase = 2;
     return decode(g, image);

@@ -298,6 +298,16 @@ static void keep_line(void *user, int32_t level, const char *message)
     }
 }
 
+static api *open_with_log(lines *l, int32_t level)
+{
+    sdiff_context_params params;
+    sdiff_context_params_init(&params, sizeof params);
+    params.log = keep_line;
+    params.log_user = l;
+    params.log_level = level;
+    return api_open_with(&params);
+}
+
 static void test_cut_prompt_is_warned_of_at_every_level(void **state)
 {
     char prompt[1000] = "";
@@ -305,12 +315,7 @@ static void test_cut_prompt_is_warned_of_at_every_level(void **state)
         strcat(prompt, "cat ");
     for (int32_t level = SDIFF_LOG_LEVEL_WARNING; level <= SDIFF_LOG_LEVEL_DEBUG; level++) {
         lines l = {0};
-        sdiff_context_params params;
-        sdiff_context_params_init(&params, sizeof params);
-        params.log = keep_line;
-        params.log_user = &l;
-        params.log_level = level;
-        api *a = api_open_with(&params);
+        api *a = open_with_log(&l, level);
         sdiff_generate_params request = api_request(prompt);
         request.emphasis = SDIFF_EMPHASIS_NONE; // one chunk, as diffusers
         api_ok(a->pipeline, sdiff_pipeline_generate(a->pipeline, &request));
@@ -320,6 +325,29 @@ static void test_cut_prompt_is_warned_of_at_every_level(void **state)
         assert_true(l.highest <= level);
         assert_true(level == SDIFF_LOG_LEVEL_WARNING || l.count > l.warnings);
     }
+}
+
+static int endless_noise(void *user, int64_t draw, float *out, size_t count)
+{
+    (void)user;
+    (void)draw;
+    for (size_t i = 0; i < count; i++)
+        out[i] = 3e38f;
+    return 0;
+}
+
+static void test_picture_that_is_not_finite_is_warned_of(void **state)
+{
+    lines l = {0};
+    api *a = open_with_log(&l, SDIFF_LOG_LEVEL_WARNING);
+    sdiff_generate_params request = api_request("a red apple");
+    api_ok(a->pipeline, sdiff_pipeline_generate(a->pipeline, &request));
+    assert_int_equal(l.warnings, 0);
+    request.noise = endless_noise;
+    api_ok(a->pipeline, sdiff_pipeline_generate(a->pipeline, &request));
+    assert_int_equal(l.warnings, 1);
+    assert_non_null(strstr(l.last_warning, "not finite"));
+    api_close(a);
 }
 
 int main(void)
@@ -333,6 +361,7 @@ int main(void)
         cmocka_unit_test(test_floating_point_mode_is_kept),
         cmocka_unit_test(test_library_prints_nothing),
         cmocka_unit_test(test_cut_prompt_is_warned_of_at_every_level),
+        cmocka_unit_test(test_picture_that_is_not_finite_is_warned_of),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
