@@ -18,7 +18,7 @@ enum {
     TILES_MAX = 64      // of a block
 };
 
-/* rows x 32 outputs: c[row][lane] (+)= sum over taps and k of a[tap][k][row] * b[tap][k][lane]. */
+/* rows x lanes: c[row][lane] (+)= sum over taps and k of a[tap][k][row] * b[tap][k][lane]. */
 typedef struct x86_tile {
     const float *a;      // strip at the tile's first row
     int64_t a_pitch;     // floats from one k to the next
@@ -27,10 +27,12 @@ typedef struct x86_tile {
     const float *b;  // panel at this block's first k
     int64_t b_tap;   // floats from one tap to the next
     int64_t k;       // of each tap
-    float *c;        // [rows][32], 64-byte aligned
-    int32_t rows;    // 1 .. tile_rows
-    int32_t halves;  // 1: only the first 16 lanes are wanted
-    int32_t add;     // to what c holds
+    const char *fetch;  // this tile's share of the panel that is next: to be asked for meanwhile;
+    int32_t fetch_step; // bytes of it for each k (it may lie outside of the weight)
+    float *c;      // [rows][32], 64-byte aligned
+    int32_t rows;  // 1 .. tile_rows
+    int32_t lanes; // that are wanted, at most tile_lanes; what becomes of others is free
+    int32_t add;   // to what c holds
 } x86_tile;
 
 /* What becomes of a finished tile: out = act(c + bias) + channel_add + residual. */
@@ -46,14 +48,17 @@ typedef struct x86_finish {
 } x86_finish;
 
 typedef struct x86_isa {
-    int32_t tile_rows;
+    int32_t tile_rows, tile_lanes;
+    int32_t strip_rows; // of a tile in the strip of a linear layer, a multiple of eight
     /* How much of k (of all taps together) is multiplied in one go: what caches hold of a panel
-     * and, for narrow tiles, of the strip's lines. */
-    int32_t linear_k, conv_k;
+     * and, for narrow tiles, of the strip's lines, of which a stride needs more. */
+    int32_t linear_k, conv_k, stride_k;
     void (*tile)(const x86_tile *tile);
     void (*finish)(const x86_finish *finish);
-    /* strip[c * pitch + i] = rows[i][c] for i < 8; rows are readable for `columns` floats. */
-    void (*transpose)(const float *const rows[8], int64_t columns, float *strip, int64_t pitch);
+    /* strip[c * pitch + i] = rows[i][c] for i < 8; rows are readable for `columns` floats. What lies
+     * `ahead` floats behind each (0: nothing) is read next. */
+    void (*transpose)(const float *const rows[8], int64_t columns, float *strip, int64_t pitch,
+                      int64_t ahead);
     /* Nine taps b[tap * b_tap + k][lane] as the four taps of each of four phases,
      * [phase][tap][k][lane]: what a 3x3 convolution is on an image doubled by repetition. */
     void (*double_taps)(const float *b, int64_t b_tap, int64_t k, float *out);
@@ -89,6 +94,7 @@ struct x86_product {
     int64_t panels_a_piece;
     int32_t shared; // strips of all blocks are filled first, pieces run along the rows
     int64_t k_block;
+    int32_t tiles_together; // before the lanes change: the larger, the longer lanes stay in caches
     /* Four phases: each tile of rows gives four tiles of output rows, which lie `phase_step` apart
      * from `phase_out` on, each from its own taps, summed from the panel's (double_taps). */
     int32_t phases; // 1 or 4
