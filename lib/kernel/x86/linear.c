@@ -89,6 +89,10 @@ static x86_product product_of(const x86_isa *isa, const sdi_linear *a, linear_ro
 
 void sdi_x86_linear(const x86_isa *isa, const sdi_exec *exec, const sdi_linear *a)
 {
+    if (a->m <= isa->few) {
+        sdi_x86_few_rows(isa, exec, a);
+        return;
+    }
     linear_rows l;
     const x86_product p = product_of(isa, a, &l);
     sdi_x86_product_run(&p, exec);
@@ -96,6 +100,8 @@ void sdi_x86_linear(const x86_isa *isa, const sdi_exec *exec, const sdi_linear *
 
 size_t sdi_x86_linear_scratch(const x86_isa *isa, const sdi_linear *a, int32_t workers)
 {
+    if (a->m <= isa->few)
+        return 0;
     linear_rows l;
     const x86_product p = product_of(isa, a, &l);
     return sdi_x86_product_scratch(&p, workers);

@@ -20,7 +20,6 @@
 enum {
     PIECES = 128,            // wanted at least, so that threads end at the same time
     FILL_COLUMNS = 128,      // of a strip, filled as one piece of work
-    ALONE = 1 << 17,         // multiply-adds below which waking threads costs more than it brings
     TILE_FLOATS = TILE_ROWS_MAX * PANEL,
     HEADER_FLOATS = 16
 };
@@ -110,11 +109,11 @@ static const float *strip_of(const run *r, int64_t block, float *scratch)
     return strip;
 }
 
-static void order_bias(const x86_product *p, int64_t panel, float *bias)
+void sdi_x86_order_bias(const sdi_packed *w, int64_t panel, const float *bias, float out[PANEL])
 {
     for (int32_t lane = 0; lane < PANEL; lane++) {
-        const int64_t row = p->bias ? panel_row(p->w, panel, lane) : -1;
-        bias[lane] = row < 0 ? 0 : p->bias[row];
+        const int64_t row = bias ? panel_row(w, panel, lane) : -1;
+        out[lane] = row < 0 ? 0 : bias[row];
     }
 }
 
@@ -205,7 +204,7 @@ static void multiply_panel(const run *r, const x86_block *block, int64_t panel,
     const int64_t lanes = w->geglu ? PANEL / 2 : PANEL, column = panel * lanes;
     const int64_t columns = SDI_MIN(lanes, (w->geglu ? w->n / 2 : w->n) - column);
     float bias[PANEL], *summed = scratch + c_floats(p);
-    order_bias(p, panel, bias);
+    sdi_x86_order_bias(w, panel, p->bias, bias);
     x86_tile t = {.a_pitch = block->a_pitch, .tap_count = p->tap_count,
                   .fetch_step = fetch_step(p, block)};
     const x86_finish f = {.bias = bias, .residual_ld = p->residual.ld * p->phase_step,
@@ -254,7 +253,7 @@ void sdi_x86_product_run(const x86_product *p, const sdi_exec *exec)
     r.taps = (int32_t *)(r.zeros + zeros);
     r.shared = r.zeros + zeros + offset_floats(p);
     r.workers = r.shared + shared_floats(p);
-    sdi_pool *pool = p->work < ALONE ? NULL : exec->pool;
+    sdi_pool *pool = p->work < PRODUCT_ALONE ? NULL : exec->pool;
     memset(r.zeros, 0, (size_t)zeros * sizeof(float));
     for (int32_t i = 0; i < p->phases * p->tap_count; i++)
         r.taps[i] = p->tap ? p->tap(p, i / p->tap_count, i % p->tap_count) : 0;

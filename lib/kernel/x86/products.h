@@ -15,7 +15,9 @@
 
 enum {
     TILE_ROWS_MAX = 14, // of any instruction set
-    TILES_MAX = 64      // of a block
+    TILES_MAX = 64,     // of a block
+    FEW_ROWS_MAX = 8,   // of any instruction set
+    PRODUCT_ALONE = 1 << 17 // multiply-adds below which waking threads costs more than it brings
 };
 
 /* rows x lanes: c[row][lane] (+)= sum over taps and k of a[tap][k][row] * b[tap][k][lane]. */
@@ -50,11 +52,15 @@ typedef struct x86_finish {
 typedef struct x86_isa {
     int32_t tile_rows, tile_lanes;
     int32_t strip_rows; // of a tile in the strip of a linear layer, a multiple of eight
+    int32_t few;        // rows of a linear layer up to which it does without strips
     /* How much of k (of all taps together) is multiplied in one go: what caches hold of a panel
      * and, for narrow tiles, of the strip's lines, of which a stride needs more. */
     int32_t linear_k, conv_k, stride_k;
     void (*tile)(const x86_tile *tile);
     void (*finish)(const x86_finish *finish);
+    /* c[row][lane] = sum over k of a[row * pitch + k] * b[k][lane], up to `few` rows. */
+    void (*few_rows)(const float *a, int64_t pitch, int32_t rows, const float *b, int64_t k,
+                     float *c);
     /* strip[c * pitch + i] = rows[i][c] for i < 8; rows are readable for `columns` floats. What lies
      * `ahead` floats behind each (0: nothing) is read next. */
     void (*transpose)(const float *const rows[8], int64_t columns, float *strip, int64_t pitch,
@@ -125,6 +131,10 @@ static inline int64_t strip_pitch(int64_t rows)
 {
     return round_up(rows, 16) | 16;
 }
+
+/* The bias in the order of a panel's lanes; zero where there is none. */
+void sdi_x86_order_bias(const sdi_packed *w, int64_t panel, const float *bias, float out[PANEL]);
+void sdi_x86_few_rows(const x86_isa *isa, const sdi_exec *exec, const sdi_linear *a);
 
 /* Divides the panels into pieces once blocks, strip_floats and w are known. */
 void sdi_x86_product_divide(x86_product *p);

@@ -61,6 +61,7 @@ static void run_tile(const x86_tile *t)
 
 #include "kernel/x86/vec_avx2.h"
 
+#include "kernel/x86/few_rows_tmpl.h"
 #include "kernel/x86/finish.h"
 
 static void transpose(const float *const rows[8], int64_t columns, float *strip, int64_t pitch,
@@ -78,5 +79,17 @@ static void transpose(const float *const rows[8], int64_t columns, float *strip,
     }
 }
 
-const x86_isa sdi_x86_isa_avx2 = {ROWS, 16, 8, 320, 576, 192, run_tile, finish, transpose,
-                                  double_taps};
+const x86_isa sdi_x86_isa_avx2 = {
+    .tile_rows = ROWS,
+    .tile_lanes = 16,
+    .strip_rows = 8,
+    .few = 8,
+    .linear_k = 320,
+    .conv_k = 576,
+    .stride_k = 192,
+    .tile = run_tile,
+    .finish = finish,
+    .few_rows = few_rows,
+    .transpose = transpose,
+    .double_taps = double_taps,
+};

@@ -68,6 +68,7 @@ static void run_tile(const x86_tile *t)
 
 #include "kernel/x86/vec_avx512.h"
 
+#include "kernel/x86/few_rows_tmpl.h"
 #include "kernel/x86/finish.h"
 
 static void transpose(const float *const rows[8], int64_t columns, float *strip, int64_t pitch,
@@ -76,5 +77,17 @@ static void transpose(const float *const rows[8], int64_t columns, float *strip,
     sdi_x86_isa_avx2.transpose(rows, columns, strip, pitch, ahead);
 }
 
-const x86_isa sdi_x86_isa_avx512 = {14, 32, 16, 1280, 2880, 2880, run_tile, finish, transpose,
-                                    double_taps};
+const x86_isa sdi_x86_isa_avx512 = {
+    .tile_rows = TILE_ROWS_MAX,
+    .tile_lanes = PANEL,
+    .strip_rows = 16,
+    .few = 6,
+    .linear_k = 1280,
+    .conv_k = 2880,
+    .stride_k = 2880,
+    .tile = run_tile,
+    .finish = finish,
+    .few_rows = few_rows,
+    .transpose = transpose,
+    .double_taps = double_taps,
+};
