@@ -212,6 +212,10 @@ void sdi_x86_conv(const x86_isa *isa, const sdi_exec *exec, const sdi_conv *a)
         sdi_x86_linear(isa, exec, &linear);
         return;
     }
+    if (sdi_x86_is_narrow(a)) {
+        sdi_x86_narrow(isa, exec, a);
+        return;
+    }
     geometry g;
     const x86_product p = product_of(isa, a, &g);
     sdi_x86_product_run(&p, exec);
@@ -223,6 +227,8 @@ size_t sdi_x86_conv_scratch(const x86_isa *isa, const sdi_conv *a, int32_t worke
         const sdi_linear linear = as_linear(a);
         return sdi_x86_linear_scratch(isa, &linear, workers);
     }
+    if (sdi_x86_is_narrow(a))
+        return sdi_x86_narrow_scratch(isa, a, workers);
     geometry g;
     const x86_product p = product_of(isa, a, &g);
     return sdi_x86_product_scratch(&p, workers);

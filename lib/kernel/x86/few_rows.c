@@ -25,7 +25,7 @@ static void multiply_panel(void *argument, int64_t panel, int32_t worker)
     const x86_finish f = {
         .c = c,
         .bias = bias,
-        .residual = a->residual.data ? (const float *)a->residual.data + column : NULL,
+        .residual = sdi_x86_row_of(a->residual, 0, column),
         .out = (float *)a->out.data + column,
         .residual_ld = a->residual.ld,
         .out_ld = a->out.ld,

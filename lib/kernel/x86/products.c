@@ -117,11 +117,6 @@ void sdi_x86_order_bias(const sdi_packed *w, int64_t panel, const float *bias, f
     }
 }
 
-static const float *row_of(sdi_mat m, int64_t row, int64_t column)
-{
-    return m.data ? (const float *)m.data + row * m.ld + column : NULL;
-}
-
 /* One range of k of one panel, all tiles of the block. */
 typedef struct panel_work {
     const run *r;
@@ -157,8 +152,8 @@ static void multiply_tile(const panel_work *w, int32_t tile, x86_tile *t, x86_fi
     }
     const int64_t row = place->out + p->phase_out[w->phase];
     f->c = t->c;
-    f->add = row_of(p->channel_add, place->image, w->column);
-    f->residual = row_of(p->residual, row, w->column);
+    f->add = sdi_x86_row_of(p->channel_add, place->image, w->column);
+    f->residual = sdi_x86_row_of(p->residual, row, w->column);
     f->out = (float *)p->out.data + row * p->out.ld + w->column;
     if (f->residual)
         fetch_rows(f->residual, f->residual_ld, f->rows, f->columns);

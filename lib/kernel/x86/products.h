@@ -17,6 +17,8 @@ enum {
     TILE_ROWS_MAX = 14, // of any instruction set
     TILES_MAX = 64,     // of a block
     FEW_ROWS_MAX = 8,   // of any instruction set
+    NARROW_OUTPUTS = 4, // at a time
+    NARROW_LANES = 16,  // of any instruction set
     PRODUCT_ALONE = 1 << 17 // multiply-adds below which waking threads costs more than it brings
 };
 
@@ -36,6 +38,18 @@ typedef struct x86_tile {
     int32_t lanes; // that are wanted, at most tile_lanes; what becomes of others is free
     int32_t add;   // to what c holds
 } x86_tile;
+
+/* Convolution to few channels: c[pixel][output] = sum over taps and k of rows[pixel][tap][k] *
+ * w[tap][output][k], NARROW_OUTPUTS outputs. */
+typedef struct x86_narrow {
+    const float *const *rows; // [pixel][tap]
+    int64_t k;
+    int64_t ahead;  // floats from a row to what will be read in its place next
+    const float *w;
+    int64_t w_pitch; // floats from an output to the next: k in whole vectors
+    float *c;        // [pixel][32]
+    int32_t tap_count, pixels;
+} x86_narrow;
 
 /* What becomes of a finished tile: out = act(c + bias) + channel_add + residual. */
 typedef struct x86_finish {
@@ -61,8 +75,9 @@ typedef struct x86_isa {
     /* c[row][lane] = sum over k of a[row * pitch + k] * b[k][lane], up to `few` rows. */
     void (*few_rows)(const float *a, int64_t pitch, int32_t rows, const float *b, int64_t k,
                      float *c);
-    /* strip[c * pitch + i] = rows[i][c] for i < 8; rows are readable for `columns` floats. What lies
-     * `ahead` floats behind each (0: nothing) is read next. */
+    void (*narrow)(const x86_narrow *narrow);
+    /* strip[c * pitch + i] = rows[i][c] for i < 8; rows are readable for `columns` floats. What
+     * lies `ahead` floats behind each (0: nothing) is read next. */
     void (*transpose)(const float *const rows[8], int64_t columns, float *strip, int64_t pitch,
                       int64_t ahead);
     /* Nine taps b[tap * b_tap + k][lane] as the four taps of each of four phases,
@@ -73,7 +88,7 @@ typedef struct x86_isa {
 extern const x86_isa sdi_x86_isa_avx2, sdi_x86_isa_avx512;
 
 typedef struct x86_tile_place {
-    int32_t at, rows; // first row in the strip, and how many
+    int32_t at, rows; // first row's floats from the strip's first, and how many rows
     int64_t out;      // first row of out
     int64_t image;
 } x86_tile_place;
@@ -116,6 +131,11 @@ struct x86_product {
     const void *operation; // sdi_linear or the convolution's geometry
 };
 
+static inline const float *sdi_x86_row_of(sdi_mat m, int64_t row, int64_t column)
+{
+    return m.data ? (const float *)m.data + row * m.ld + column : NULL;
+}
+
 static inline int64_t ceil_div(int64_t a, int64_t b)
 {
     return (a + b - 1) / b;
@@ -135,6 +155,10 @@ static inline int64_t strip_pitch(int64_t rows)
 /* The bias in the order of a panel's lanes; zero where there is none. */
 void sdi_x86_order_bias(const sdi_packed *w, int64_t panel, const float *bias, float out[PANEL]);
 void sdi_x86_few_rows(const x86_isa *isa, const sdi_exec *exec, const sdi_linear *a);
+
+int sdi_x86_is_narrow(const sdi_conv *a);
+void sdi_x86_narrow(const x86_isa *isa, const sdi_exec *exec, const sdi_conv *a);
+size_t sdi_x86_narrow_scratch(const x86_isa *isa, const sdi_conv *a, int32_t workers);
 
 /* Divides the panels into pieces once blocks, strip_floats and w are known. */
 void sdi_x86_product_divide(x86_product *p);

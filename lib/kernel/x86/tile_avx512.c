@@ -70,6 +70,7 @@ static void run_tile(const x86_tile *t)
 
 #include "kernel/x86/few_rows_tmpl.h"
 #include "kernel/x86/finish.h"
+#include "kernel/x86/narrow_tmpl.h"
 
 static void transpose(const float *const rows[8], int64_t columns, float *strip, int64_t pitch,
                       int64_t ahead)
@@ -88,6 +89,7 @@ const x86_isa sdi_x86_isa_avx512 = {
     .tile = run_tile,
     .finish = finish,
     .few_rows = few_rows,
+    .narrow = narrow,
     .transpose = transpose,
     .double_taps = double_taps,
 };
