@@ -111,9 +111,12 @@ static const float *strip_of(const run *r, int64_t block, float *scratch)
 
 void sdi_x86_order_bias(const sdi_packed *w, int64_t panel, const float *bias, float out[PANEL])
 {
-    for (int32_t lane = 0; lane < PANEL; lane++) {
-        const int64_t row = bias ? panel_row(w, panel, lane) : -1;
-        out[lane] = row < 0 ? 0 : bias[row];
+    memset(out, 0, PANEL * sizeof *out);
+    for (int32_t lane = 0; bias && lane < PANEL; lane += PANEL_GROUP) {
+        const int64_t row = panel_row(w, panel, lane), rows = w->geglu ? w->n / 2 : w->n;
+        if (row >= 0) // a group's rows follow each other, and end where values or gates do
+            memcpy(out + lane, bias + row,
+                   (size_t)SDI_MIN(PANEL_GROUP, rows - row % rows) * sizeof *out);
     }
 }
 
