@@ -207,16 +207,18 @@ static void multiply_panel(const run *r, const x86_block *block, int64_t panel,
                   .fetch_step = fetch_step(p, block)};
     const x86_finish f = {.bias = bias, .residual_ld = p->residual.ld * p->phase_step,
                           .out_ld = p->out.ld * p->phase_step, .act = p->act};
+    const float *data = (const float *)w->data + panel * panel_floats(w);
     for (int64_t k = 0; k < w->k; k += p->k_block) {
-        const float *b = (const float *)w->data + panel * panel_floats(w) + k * PANEL;
+        const float *b = data + k * PANEL;
+        const int last = k + p->k_block >= w->k;
         t.k = SDI_MIN(p->k_block, w->k - k);
         t.add = k > 0;
         t.b_tap = (p->phases > 1 ? t.k : w->k) * PANEL;
         if (p->phases > 1)
             p->isa->double_taps(b, w->k * PANEL, t.k, summed);
         panel_work work = {.r = r, .block = block, .strip = strip + k * block->a_pitch,
-                           .c = scratch, .column = column, .next = b + t.k * PANEL,
-                           .last = k + p->k_block >= w->k};
+                           .c = scratch, .column = column, .last = last,
+                           .next = last ? data + panel_floats(w) : b + t.k * PANEL};
         for (; work.phase < p->phases; work.phase++) {
             t.taps = r->taps + work.phase * p->tap_count;
             t.b = p->phases > 1 ? summed + work.phase * p->tap_count * t.b_tap : b;
