@@ -143,6 +143,8 @@ static const shape shapes[] = {
     {256, 320, 1280, SDI_ACT_NONE}, {33, 640, 2560, SDI_ACT_NONE}, {1, 2, 2, SDI_ACT_GEGLU},
     {7, 10, 3, SDI_ACT_GEGLU},     {19, 62, 40, SDI_ACT_GEGLU},   {64, 128, 64, SDI_ACT_GEGLU},
     {65, 130, 66, SDI_ACT_GEGLU},  {100, 192, 48, SDI_ACT_GEGLU}, {64, 2560, 320, SDI_ACT_GEGLU},
+    {5, 97, 71, SDI_ACT_NONE},     {6, 33, 64, SDI_ACT_GELU},    {7, 64, 129, SDI_ACT_NONE},
+    {8, 96, 200, SDI_ACT_SILU},    {9, 31, 33, SDI_ACT_NONE},    {8, 78, 95, SDI_ACT_GEGLU},
     {1031, 67, 37, SDI_ACT_NONE},  {4, 2053, 131, SDI_ACT_NONE},
 };
 

@@ -19,7 +19,8 @@
 enum {
     FEW_PIXELS = 1024, // up to here the weight is split over threads, not the image
     BLOCK_PIXELS = 256,
-    BLOCK_WIDTH = 64
+    BLOCK_WIDTH = 64,
+    TILES_TOGETHER = 3 // they share lines of the strip
 };
 
 typedef struct geometry {
@@ -106,7 +107,7 @@ static void fill_line(const x86_product *p, const float *row, int64_t x, int64_t
                 pixels[i] = source < 0 ? zeros : row + source * a->x.ld;
             }
             /* May write up to seven floats into what is filled next, or into the pitch. */
-            p->isa->transpose(pixels, k1 - k0, strip + phase * g->phase + column, g->pitch);
+            p->isa->transpose(pixels, k1 - k0, strip + phase * g->phase + column, g->pitch, 0);
         }
     }
 }
@@ -171,8 +172,9 @@ static x86_product product_of(const x86_isa *isa, const sdi_conv *a, geometry *g
     *g = geometry_of(isa, a);
     x86_product p = {.isa = isa, .w = w, .bias = a->bias, .channel_add = a->channel_add,
                      .residual = a->residual, .out = a->out, .phases = 1, .phase_step = g->scale,
-                     .tap_count = w->kh * w->kw, .tap = tap_offset, .describe = describe,
-                     .fill = fill, .operation = g};
+                     .tap_count = w->kh * w->kw, .tap = tap_offset,
+                     .tiles_together = TILES_TOGETHER, .describe = describe, .fill = fill,
+                     .operation = g};
     if (g->scale == 2) {
         p.phases = p.tap_count = 4;
         p.phase_out[1] = 1;
@@ -183,7 +185,8 @@ static x86_product product_of(const x86_isa *isa, const sdi_conv *a, geometry *g
     p.blocks = ceil_div(a->n, g->images) * g->down * g->across;
     p.strip_floats = g->pitch * w->k;
     p.shared = a->n * g->oh * g->ow <= FEW_PIXELS;
-    p.k_block = even_part(w->k, isa->conv_k / (p.tap_count * p.phases));
+    const int32_t terms = a->stride > 1 ? isa->stride_k : isa->conv_k;
+    p.k_block = even_part(w->k, terms / (p.tap_count * p.phases));
     sdi_x86_product_divide(&p);
     return p;
 }
@@ -209,6 +212,10 @@ void sdi_x86_conv(const x86_isa *isa, const sdi_exec *exec, const sdi_conv *a)
         sdi_x86_linear(isa, exec, &linear);
         return;
     }
+    if (sdi_x86_is_narrow(a)) {
+        sdi_x86_narrow(isa, exec, a);
+        return;
+    }
     geometry g;
     const x86_product p = product_of(isa, a, &g);
     sdi_x86_product_run(&p, exec);
@@ -220,6 +227,8 @@ size_t sdi_x86_conv_scratch(const x86_isa *isa, const sdi_conv *a, int32_t worke
         const sdi_linear linear = as_linear(a);
         return sdi_x86_linear_scratch(isa, &linear, workers);
     }
+    if (sdi_x86_is_narrow(a))
+        return sdi_x86_narrow_scratch(isa, a, workers);
     geometry g;
     const x86_product p = product_of(isa, a, &g);
     return sdi_x86_product_scratch(&p, workers);

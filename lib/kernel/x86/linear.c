@@ -11,7 +11,8 @@ enum {
     MANY_ROWS = 1024,       // up to here if it is wide
     BLOCK_FLOATS = 1 << 16, // of a strip: a quarter of a second-level cache of 1 MiB
     BLOCK_ROWS_MIN = 56,    // a panel read from the third level serves so many rows
-    BLOCK_ROWS_MAX = 168
+    BLOCK_ROWS_MAX = 168,
+    TILES_TOGETHER = 8
 };
 
 typedef struct linear_rows {
@@ -34,32 +35,36 @@ static void describe(const x86_product *p, int64_t block, x86_block *out)
 {
     const linear_rows *l = p->operation;
     const int64_t first = block_start(p, block), end = block_start(p, block + 1);
-    const int64_t row0 = tile_start(l, first);
-    out->a_pitch = strip_pitch(tile_start(l, end) - row0);
+    out->a_pitch = p->isa->strip_rows;
     out->tile_count = (int32_t)(end - first);
     for (int64_t tile = first; tile < end; tile++) {
         const int64_t row = tile_start(l, tile);
         out->tiles[tile - first] = (x86_tile_place){
-            .at = (int32_t)(row - row0),
+            .at = (int32_t)((tile - first) * p->w->k * out->a_pitch),
             .rows = (int32_t)(tile_start(l, tile + 1) - row),
             .out = row,
         };
     }
 }
 
+/* Strips of tiles one after the other, [tile][k][row]: no cache line is shared or split. What is
+ * beyond a tile's rows is never looked at. */
 static void fill(const x86_product *p, int64_t block, int64_t k0, int64_t k1, float *strip,
                  const float *zeros)
 {
     const linear_rows *l = p->operation;
     const sdi_mat *x = &l->a->x;
-    const int64_t row0 = tile_start(l, block_start(p, block));
-    const int64_t end = tile_start(l, block_start(p, block + 1));
-    const int64_t pitch = strip_pitch(end - row0);
-    for (int64_t row = row0; row < end; row += 8) {
-        const float *rows[8];
-        for (int64_t i = 0; i < 8; i++)
-            rows[i] = row + i < end ? (const float *)x->data + (row + i) * x->ld + k0 : zeros;
-        p->isa->transpose(rows, k1 - k0, strip + k0 * pitch + (row - row0), pitch);
+    const int64_t pitch = p->isa->strip_rows, end = block_start(p, block + 1);
+    strip += k0 * pitch;
+    for (int64_t tile = block_start(p, block); tile < end; tile++, strip += p->w->k * pitch) {
+        const int64_t row0 = tile_start(l, tile), row1 = tile_start(l, tile + 1);
+        for (int64_t row = row0; row < row1; row += 8) {
+            const float *rows[8];
+            for (int64_t i = 0; i < 8; i++)
+                rows[i] = (const float *)x->data + SDI_MIN(row + i, row1 - 1) * x->ld + k0;
+            p->isa->transpose(rows, k1 - k0, strip + (row - row0), pitch,
+                              p->isa->tile_rows * x->ld);
+        }
     }
 }
 
@@ -71,11 +76,11 @@ static x86_product product_of(const x86_isa *isa, const sdi_linear *a, linear_ro
     const int64_t block_tiles = rows / isa->tile_rows;
     x86_product p = {.isa = isa, .w = a->w, .bias = a->bias, .act = a->act,
                      .residual = a->residual, .out = a->out, .phases = 1, .phase_step = 1,
-                     .tap_count = 1,
-                     .describe = describe, .fill = fill, .operation = l};
+                     .tap_count = 1, .tiles_together = TILES_TOGETHER, .describe = describe,
+                     .fill = fill, .operation = l};
     p.work = a->m * panel_count(a->w) * panel_floats(a->w);
     p.blocks = ceil_div(l->tiles, block_tiles);
-    p.strip_floats = strip_pitch(block_tiles * isa->tile_rows) * k;
+    p.strip_floats = block_tiles * isa->strip_rows * k;
     p.shared = a->m <= FEW_ROWS || (a->m <= MANY_ROWS && a->w->n >= 4 * a->m);
     p.k_block = ceil_div(k, ceil_div(k, isa->linear_k));
     sdi_x86_product_divide(&p);
@@ -84,6 +89,10 @@ static x86_product product_of(const x86_isa *isa, const sdi_linear *a, linear_ro
 
 void sdi_x86_linear(const x86_isa *isa, const sdi_exec *exec, const sdi_linear *a)
 {
+    if (a->m <= isa->few) {
+        sdi_x86_few_rows(isa, exec, a);
+        return;
+    }
     linear_rows l;
     const x86_product p = product_of(isa, a, &l);
     sdi_x86_product_run(&p, exec);
@@ -91,6 +100,8 @@ void sdi_x86_linear(const x86_isa *isa, const sdi_exec *exec, const sdi_linear *
 
 size_t sdi_x86_linear_scratch(const x86_isa *isa, const sdi_linear *a, int32_t workers)
 {
+    if (a->m <= isa->few)
+        return 0;
     linear_rows l;
     const x86_product p = product_of(isa, a, &l);
     return sdi_x86_product_scratch(&p, workers);

@@ -20,7 +20,6 @@
 enum {
     PIECES = 128,            // wanted at least, so that threads end at the same time
     FILL_COLUMNS = 128,      // of a strip, filled as one piece of work
-    ALONE = 1 << 17,         // multiply-adds below which waking threads costs more than it brings
     TILE_FLOATS = TILE_ROWS_MAX * PANEL,
     HEADER_FLOATS = 16
 };
@@ -110,17 +109,15 @@ static const float *strip_of(const run *r, int64_t block, float *scratch)
     return strip;
 }
 
-static void order_bias(const x86_product *p, int64_t panel, float *bias)
+void sdi_x86_order_bias(const sdi_packed *w, int64_t panel, const float *bias, float out[PANEL])
 {
-    for (int32_t lane = 0; lane < PANEL; lane++) {
-        const int64_t row = p->bias ? panel_row(p->w, panel, lane) : -1;
-        bias[lane] = row < 0 ? 0 : p->bias[row];
+    memset(out, 0, PANEL * sizeof *out);
+    for (int32_t lane = 0; bias && lane < PANEL; lane += PANEL_GROUP) {
+        const int64_t row = panel_row(w, panel, lane), rows = w->geglu ? w->n / 2 : w->n;
+        if (row >= 0) // a group's rows follow each other, and end where values or gates do
+            memcpy(out + lane, bias + row,
+                   (size_t)SDI_MIN(PANEL_GROUP, rows - row % rows) * sizeof *out);
     }
-}
-
-static const float *row_of(sdi_mat m, int64_t row, int64_t column)
-{
-    return m.data ? (const float *)m.data + row * m.ld + column : NULL;
 }
 
 /* One range of k of one panel, all tiles of the block. */
@@ -129,42 +126,72 @@ typedef struct panel_work {
     const x86_block *block;
     const float *strip; // at k
     float *c;
-    int64_t column; // of out
-    int last;       // range of k
+    int64_t column;    // of out
+    const float *next; // range of k of the panel, or the next panel
+    int32_t phase;
+    int last;          // range of k
 } panel_work;
 
-/* Rows that a tile's end reads and writes, asked for at its beginning. */
-static void fetch_rows(const float *from, int64_t ld, int32_t rows)
+/* Rows that a tile's end reads or writes, asked for at its beginning. */
+static void fetch_rows(const float *from, int64_t ld, int32_t rows, int32_t columns)
 {
-    for (int32_t i = 0; i < rows; i++) {
-        _mm_prefetch((const char *)(from + i * ld), _MM_HINT_T0);
-        _mm_prefetch((const char *)(from + i * ld + 16), _MM_HINT_T0);
-    }
+    for (int32_t i = 0; i < rows; i++)
+        for (int32_t column = 0; column < columns; column += 16)
+            _mm_prefetch((const char *)(from + i * ld + column), _MM_HINT_T0);
 }
 
-static void multiply_tile(const panel_work *w, int32_t phase, int32_t tile, x86_tile *t,
-                          x86_finish *f)
+static void multiply_tile(const panel_work *w, int32_t tile, x86_tile *t, x86_finish *f)
 {
     const x86_product *p = w->r->p;
     const x86_tile_place *place = &w->block->tiles[tile];
     t->a = w->strip + place->at;
     t->c = w->c;
     if (p->k_block < p->w->k)
-        t->c += ((int64_t)phase * w->block->tile_count + tile) * TILE_FLOATS;
+        t->c += ((int64_t)w->phase * w->block->tile_count + tile) * TILE_FLOATS;
     t->rows = f->rows = place->rows;
     if (!w->last) {
         p->isa->tile(t);
         return;
     }
-    const int64_t row = place->out + p->phase_out[phase];
+    const int64_t row = place->out + p->phase_out[w->phase];
     f->c = t->c;
-    f->add = row_of(p->channel_add, place->image, w->column);
-    f->residual = row_of(p->residual, row, w->column);
+    f->add = sdi_x86_row_of(p->channel_add, place->image, w->column);
+    f->residual = sdi_x86_row_of(p->residual, row, w->column);
     f->out = (float *)p->out.data + row * p->out.ld + w->column;
     if (f->residual)
-        fetch_rows(f->residual, f->residual_ld, f->rows);
+        fetch_rows(f->residual, f->residual_ld, f->rows, f->columns);
+    fetch_rows(f->out, f->out_ld, f->rows, f->columns);
     p->isa->tile(t);
     p->isa->finish(f);
+}
+
+/* The next few tiles times lanes [lane, lane + tile_lanes) of a panel of `columns` of out. */
+static void multiply_lanes(panel_work w, int32_t first, int32_t lane, int32_t columns, x86_tile t,
+                           x86_finish f)
+{
+    const x86_product *p = w.r->p;
+    const int32_t lanes = p->isa->tile_lanes, column = p->w->geglu ? lane / 2 : lane;
+    const int32_t tiles = w.block->tile_count, end = SDI_MIN(first + p->tiles_together, tiles);
+    if (column >= columns)
+        return;
+    f.columns = SDI_MIN(p->w->geglu ? lanes / 2 : lanes, columns - column);
+    f.bias += lane;
+    t.lanes = p->w->geglu ? lanes : f.columns;
+    t.b += lane;
+    w.c += lane;
+    w.column += column;
+    for (int32_t i = first; i < end; i++) {
+        const int64_t share = lane / lanes * tiles + i;
+        t.fetch = (const char *)w.next + share * t.fetch_step * t.k;
+        multiply_tile(&w, i, &t, &f);
+    }
+}
+
+/* All tiles together ask for all of the panel; not for taps that will be summed. */
+static int32_t fetch_step(const x86_product *p, const x86_block *block)
+{
+    const int64_t tiles = (int64_t)block->tile_count * (PANEL / p->isa->tile_lanes);
+    return p->phases > 1 ? 0 : (int32_t)ceil_div(PANEL * sizeof(float), tiles);
 }
 
 static void multiply_panel(const run *r, const x86_block *block, int64_t panel,
@@ -175,26 +202,29 @@ static void multiply_panel(const run *r, const x86_block *block, int64_t panel,
     const int64_t lanes = w->geglu ? PANEL / 2 : PANEL, column = panel * lanes;
     const int64_t columns = SDI_MIN(lanes, (w->geglu ? w->n / 2 : w->n) - column);
     float bias[PANEL], *summed = scratch + c_floats(p);
-    order_bias(p, panel, bias);
+    sdi_x86_order_bias(w, panel, p->bias, bias);
     x86_tile t = {.a_pitch = block->a_pitch, .tap_count = p->tap_count,
-                  .halves = !w->geglu && columns <= 16 ? 1 : 2};
-    x86_finish f = {.bias = bias, .residual_ld = p->residual.ld * p->phase_step,
-                    .out_ld = p->out.ld * p->phase_step, .columns = (int32_t)columns,
-                    .act = p->act};
+                  .fetch_step = fetch_step(p, block)};
+    const x86_finish f = {.bias = bias, .residual_ld = p->residual.ld * p->phase_step,
+                          .out_ld = p->out.ld * p->phase_step, .act = p->act};
+    const float *data = (const float *)w->data + panel * panel_floats(w);
     for (int64_t k = 0; k < w->k; k += p->k_block) {
-        const float *b = (const float *)w->data + panel * panel_floats(w) + k * PANEL;
+        const float *b = data + k * PANEL;
+        const int last = k + p->k_block >= w->k;
         t.k = SDI_MIN(p->k_block, w->k - k);
         t.add = k > 0;
         t.b_tap = (p->phases > 1 ? t.k : w->k) * PANEL;
         if (p->phases > 1)
             p->isa->double_taps(b, w->k * PANEL, t.k, summed);
-        const panel_work work = {r, block, strip + k * block->a_pitch, scratch, column,
-                                 k + p->k_block >= w->k};
-        for (int32_t phase = 0; phase < p->phases; phase++) {
-            t.taps = r->taps + phase * p->tap_count;
-            t.b = p->phases > 1 ? summed + phase * p->tap_count * t.b_tap : b;
-            for (int32_t i = 0; i < block->tile_count; i++)
-                multiply_tile(&work, phase, i, &t, &f);
+        panel_work work = {.r = r, .block = block, .strip = strip + k * block->a_pitch,
+                           .c = scratch, .column = column, .last = last,
+                           .next = last ? data + panel_floats(w) : b + t.k * PANEL};
+        for (; work.phase < p->phases; work.phase++) {
+            t.taps = r->taps + work.phase * p->tap_count;
+            t.b = p->phases > 1 ? summed + work.phase * p->tap_count * t.b_tap : b;
+            for (int32_t tile = 0; tile < block->tile_count; tile += p->tiles_together)
+                for (int32_t lane = 0; lane < PANEL; lane += p->isa->tile_lanes)
+                    multiply_lanes(work, tile, lane, (int32_t)columns, t, f);
         }
     }
 }
@@ -223,7 +253,7 @@ void sdi_x86_product_run(const x86_product *p, const sdi_exec *exec)
     r.taps = (int32_t *)(r.zeros + zeros);
     r.shared = r.zeros + zeros + offset_floats(p);
     r.workers = r.shared + shared_floats(p);
-    sdi_pool *pool = p->work < ALONE ? NULL : exec->pool;
+    sdi_pool *pool = p->work < PRODUCT_ALONE ? NULL : exec->pool;
     memset(r.zeros, 0, (size_t)zeros * sizeof(float));
     for (int32_t i = 0; i < p->phases * p->tap_count; i++)
         r.taps[i] = p->tap ? p->tap(p, i / p->tap_count, i % p->tap_count) : 0;

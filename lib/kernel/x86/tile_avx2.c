@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The AVX2 tile: up to 6 rows x 16 columns in 12 accumulators, twice for the halves of a panel.
- * Per k two loads, six broadcasts and 12 multiply-adds. Also the copy into strips, for both sets.
+ * The AVX2 tile: up to 6 rows x 16 columns in 12 accumulators. Per k two loads, six broadcasts, one
+ * prefetch and 12 multiply-adds. Also the copy into strips, for both sets.
  */
 #include "kernel/x86/products.h"
 #include "kernel/x86/transpose_avx2.h"
@@ -10,12 +10,12 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { ROWS = 6 };
+enum { ROWS = 6, LINE = 16 };
 
-INLINE void half_tile(const x86_tile *t, const int half, const int rows)
+INLINE void tile(const x86_tile *t, const int rows)
 {
     __m256 c[ROWS][2];
-    float *out = t->c + half * 16;
+    float *const out = t->c;
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
@@ -23,10 +23,11 @@ INLINE void half_tile(const x86_tile *t, const int half, const int rows)
             c[r][h] = t->add ? _mm256_load_ps(out + r * PANEL + h * 8) : _mm256_setzero_ps();
     for (int32_t tap = 0; tap < t->tap_count; tap++) {
         const float *a = t->a + t->taps[tap];
-        const float *b = t->b + tap * t->b_tap + half * 16;
+        const float *b = t->b + tap * t->b_tap;
         const float *const end = b + t->k * PANEL;
-        for (; b < end; b += PANEL, a += t->a_pitch) {
-            _mm_prefetch((const char *)(b + 8 * PANEL), _MM_HINT_T0);
+        const char *fetch = t->fetch + tap * t->b_tap * (int64_t)sizeof(float);
+        for (; b < end; b += PANEL, a += t->a_pitch, fetch += t->fetch_step) {
+            _mm_prefetch(fetch, _MM_HINT_T0);
             const __m256 lanes[2] = {_mm256_load_ps(b), _mm256_load_ps(b + 8)};
 #pragma GCC unroll 6
             for (int r = 0; r < rows; r++) {
@@ -46,8 +47,7 @@ INLINE void half_tile(const x86_tile *t, const int half, const int rows)
 #define TILE(rows)                                                                                 \
     static void tile_##rows(const x86_tile *t)                                                     \
     {                                                                                              \
-        for (int half = 0; half < t->halves; half++)                                               \
-            half_tile(t, half, rows);                                                              \
+        tile(t, rows);                                                                             \
     }
 
 TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
@@ -61,18 +61,37 @@ static void run_tile(const x86_tile *t)
 
 #include "kernel/x86/vec_avx2.h"
 
+#include "kernel/x86/few_rows_tmpl.h"
 #include "kernel/x86/finish.h"
+#include "kernel/x86/narrow_tmpl.h"
 
-static void transpose(const float *const rows[8], int64_t columns, float *strip, int64_t pitch)
+static void transpose(const float *const rows[8], int64_t columns, float *strip, int64_t pitch,
+                      int64_t ahead)
 {
     for (int64_t c = 0; c < columns; c += 8, strip += 8 * pitch) {
         __m256 r[8];
         for (int i = 0; i < 8; i++)
             r[i] = vec_load(rows[i] + c, columns - c);
+        for (int i = 0; ahead && c % LINE == 0 && i < 8; i++)
+            _mm_prefetch((const char *)(rows[i] + c + ahead), _MM_HINT_T0);
         transpose_8x8(r);
         for (int64_t i = 0; i < SDI_MIN(columns - c, 8); i++)
             _mm256_storeu_ps(strip + i * pitch, r[i]);
     }
 }
 
-const x86_isa sdi_x86_isa_avx2 = {ROWS, 512, 576, run_tile, finish, transpose, double_taps};
+const x86_isa sdi_x86_isa_avx2 = {
+    .tile_rows = ROWS,
+    .tile_lanes = 16,
+    .strip_rows = 8,
+    .few = 8,
+    .linear_k = 640,
+    .conv_k = 576,
+    .stride_k = 192,
+    .tile = run_tile,
+    .finish = finish,
+    .few_rows = few_rows,
+    .narrow = narrow,
+    .transpose = transpose,
+    .double_taps = double_taps,
+};

@@ -63,16 +63,33 @@ static void run_tile(const x86_tile *t)
          half_12, half_13, half_14},
         {tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11,
          tile_12, tile_13, tile_14}};
-    tiles[t->halves - 1][t->rows - 1](t);
+    tiles[t->lanes > 16][t->rows - 1](t);
 }
 
 #include "kernel/x86/vec_avx512.h"
 
+#include "kernel/x86/few_rows_tmpl.h"
 #include "kernel/x86/finish.h"
+#include "kernel/x86/narrow_tmpl.h"
 
-static void transpose(const float *const rows[8], int64_t columns, float *strip, int64_t pitch)
+static void transpose(const float *const rows[8], int64_t columns, float *strip, int64_t pitch,
+                      int64_t ahead)
 {
-    sdi_x86_isa_avx2.transpose(rows, columns, strip, pitch);
+    sdi_x86_isa_avx2.transpose(rows, columns, strip, pitch, ahead);
 }
 
-const x86_isa sdi_x86_isa_avx512 = {14, 1280, 2880, run_tile, finish, transpose, double_taps};
+const x86_isa sdi_x86_isa_avx512 = {
+    .tile_rows = TILE_ROWS_MAX,
+    .tile_lanes = PANEL,
+    .strip_rows = 16,
+    .few = 6,
+    .linear_k = 1280,
+    .conv_k = 2880,
+    .stride_k = 2880,
+    .tile = run_tile,
+    .finish = finish,
+    .few_rows = few_rows,
+    .narrow = narrow,
+    .transpose = transpose,
+    .double_taps = double_taps,
+};
