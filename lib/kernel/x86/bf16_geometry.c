@@ -5,6 +5,7 @@
 #include "kernel/x86/bf16_geometry.h"
 
 #include "base/attributes.h"
+#include "kernel/geometry.h"
 
 #include <string.h>
 
@@ -80,19 +81,10 @@ bf16_geometry sdi_x86_bf16_geometry_linear(const sdi_linear *a)
     return geometry_of(&c, a->act, BLOCK_PIXELS);
 }
 
-/* A 1x1 convolution that moves nothing is a linear layer over all pixels. */
-static int is_linear(const sdi_conv *a)
-{
-    return a->wt->kh == 1 && a->wt->kw == 1 && a->stride == 1 && !a->pad_top && !a->pad_left &&
-           a->up_h == a->h && a->up_w == a->w && a->oh == a->h && a->ow == a->w &&
-           !a->channel_add.data;
-}
-
 bf16_geometry sdi_x86_bf16_geometry_conv(const sdi_conv *a, int64_t out_line)
 {
-    if (is_linear(a) && out_line == a->ow) {
-        const sdi_linear linear = {.m = a->n * a->oh * a->ow, .x = a->x, .w = a->wt,
-                                   .bias = a->bias, .residual = a->residual, .out = a->out};
+    if (sdi_conv_is_linear(a) && out_line == a->ow) {
+        const sdi_linear linear = sdi_conv_as_linear(a);
         return sdi_x86_bf16_geometry_linear(&linear);
     }
     bf16_geometry g = geometry_of(a, SDI_ACT_NONE, BLOCK_WIDTH);
@@ -160,14 +152,6 @@ int32_t sdi_x86_bf16_runs(const bf16_geometry *g, int64_t block, bf16_run *runs)
     return count;
 }
 
-/* Input row or column that the resized one is read from, -1 outside of the image. */
-static int64_t source_index(int64_t i, int64_t size, int64_t resized)
-{
-    if (i < 0 || i >= resized)
-        return -1;
-    return size == resized ? i : i * size / resized;
-}
-
 int64_t sdi_x86_bf16_strip_size(const bf16_geometry *g)
 {
     return g->places * bf16_channel_blocks(g->a.wt) * BF16_STEP;
@@ -181,7 +165,7 @@ static void fill_line(const bf16_geometry *g, const bf16_isa *isa, int64_t row, 
     const size_t size = sdi_dtype_size(a->x.type);
     for (int64_t i = 0; i < g->line; i++, strip += BF16_STEP) {
         const int64_t x = x0 + i % g->phase * a->stride + i / g->phase;
-        const int64_t source = row < 0 ? -1 : source_index(x, a->w, a->up_w);
+        const int64_t source = row < 0 ? -1 : sdi_resized_source(x, a->w, a->up_w);
         const char *from = (const char *)a->x.data +
                            (size_t)((row * a->w + source) * a->x.ld + k0) * size;
         from = source < 0 ? NULL : from;
@@ -200,7 +184,8 @@ void sdi_x86_bf16_fill(const bf16_geometry *g, const bf16_isa *isa, int64_t bloc
     strip += k0 * g->places;
     for (int64_t image = r.image0; image < r.image1; image++) {
         for (int64_t line = 0; line < g->lines; line++, strip += g->line * BF16_STEP) {
-            const int64_t y = source_index(r.y0 * a->stride - a->pad_top + line, a->h, a->up_h);
+            const int64_t y =
+                sdi_resized_source(r.y0 * a->stride - a->pad_top + line, a->h, a->up_h);
             fill_line(g, isa, y < 0 ? -1 : image * a->h + y, r.x0 * a->stride - a->pad_left, k0,
                       k1, strip);
         }

@@ -5,6 +5,7 @@
  * weights are summed anew in each call, by all threads, into scratch memory.
  */
 #include "base/attributes.h"
+#include "kernel/geometry.h"
 #include "kernel/parallel.h"
 #include "kernel/x86/bf16_geometry.h"
 #include "kernel/x86/fpu.h"
@@ -25,9 +26,7 @@ size_t sdi_x86_bf16_linear_scratch(const bf16_isa *isa, const sdi_linear *a, int
 
 static int is_doubled(const bf16_isa *isa, const sdi_conv *a)
 {
-    return a->wt->kh == 3 && a->wt->kw == 3 && a->stride == 1 && a->pad_top == 1 &&
-           a->pad_left == 1 && a->up_h == 2 * a->h && a->up_w == 2 * a->w && a->oh == a->up_h &&
-           a->ow == a->up_w && a->h * a->w >= isa->doubled_pixels;
+    return a->h * a->w >= isa->doubled_pixels && sdi_conv_is_doubled(a);
 }
 
 /* The weight of a phase; its data is set where there is memory. */

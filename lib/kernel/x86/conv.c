@@ -15,6 +15,7 @@
 #include "kernel/x86/products.h"
 
 #include "base/attributes.h"
+#include "kernel/geometry.h"
 
 enum {
     FEW_PIXELS = 1024, // up to here the weight is split over threads, not the image
@@ -84,14 +85,6 @@ static void describe(const x86_product *p, int64_t block, x86_block *out)
     }
 }
 
-/* Input row or column that the resized one is read from, -1 outside of the image. */
-static int64_t source_index(int64_t i, int64_t size, int64_t resized)
-{
-    if (i < 0 || i >= resized)
-        return -1;
-    return size == resized ? i : i * size / resized;
-}
-
 /* One line of one image: input row `y` (or -1), resized columns from `x` on. */
 static void fill_line(const x86_product *p, const float *row, int64_t x, int64_t k0, int64_t k1,
                       float *strip, const float *zeros)
@@ -103,7 +96,7 @@ static void fill_line(const x86_product *p, const float *row, int64_t x, int64_t
             const float *pixels[8];
             for (int64_t i = 0; i < 8; i++) {
                 const int64_t at = x + (column + i) * a->stride + phase;
-                const int64_t source = row ? source_index(at, a->w, g->up_w) : -1;
+                const int64_t source = row ? sdi_resized_source(at, a->w, g->up_w) : -1;
                 pixels[i] = source < 0 ? zeros : row + source * a->x.ld;
             }
             /* May write up to seven floats into what is filled next, or into the pitch. */
@@ -123,7 +116,7 @@ static void fill(const x86_product *p, int64_t block, int64_t k0, int64_t k1, fl
         const float *pixels = (const float *)a->x.data + image * a->h * a->w * a->x.ld + k0;
         for (int64_t line = 0; line < g->lines; line++, strip += g->line) {
             const int64_t y =
-                source_index(r.y0 * a->stride - a->pad_top + line, a->h, g->up_h);
+                sdi_resized_source(r.y0 * a->stride - a->pad_top + line, a->h, g->up_h);
             fill_line(p, y < 0 ? NULL : pixels + y * a->w * a->x.ld,
                       r.x0 * a->stride - a->pad_left, k0, k1, strip, zeros);
         }
@@ -136,16 +129,9 @@ static int64_t even_part(int64_t whole, int64_t wanted)
     return ceil_div(whole, ceil_div(whole, SDI_MIN(SDI_MAX(wanted, 1), whole)));
 }
 
-static int is_doubling(const sdi_conv *a)
-{
-    return a->wt->kh == 3 && a->wt->kw == 3 && a->stride == 1 && a->pad_top == 1 &&
-           a->pad_left == 1 && a->up_h == 2 * a->h && a->up_w == 2 * a->w && a->oh == a->up_h &&
-           a->ow == a->up_w;
-}
-
 static geometry geometry_of(const x86_isa *isa, const sdi_conv *a)
 {
-    geometry g = {.a = a, .scale = is_doubling(a) ? 2 : 1};
+    geometry g = {.a = a, .scale = sdi_conv_is_doubled(a) ? 2 : 1};
     g.up_h = a->up_h / g.scale;
     g.up_w = a->up_w / g.scale;
     g.oh = a->oh / g.scale;
@@ -191,24 +177,10 @@ static x86_product product_of(const x86_isa *isa, const sdi_conv *a, geometry *g
     return p;
 }
 
-/* A 1x1 convolution that moves nothing is a linear layer over all pixels. */
-static int is_linear(const sdi_conv *a)
-{
-    return a->wt->kh == 1 && a->wt->kw == 1 && a->stride == 1 && !a->pad_top && !a->pad_left &&
-           a->up_h == a->h && a->up_w == a->w && a->oh == a->h && a->ow == a->w &&
-           !a->channel_add.data;
-}
-
-static sdi_linear as_linear(const sdi_conv *a)
-{
-    return (sdi_linear){.m = a->n * a->oh * a->ow, .x = a->x, .w = a->wt, .bias = a->bias,
-                        .residual = a->residual, .out = a->out};
-}
-
 void sdi_x86_conv(const x86_isa *isa, const sdi_exec *exec, const sdi_conv *a)
 {
-    if (is_linear(a)) {
-        const sdi_linear linear = as_linear(a);
+    if (sdi_conv_is_linear(a)) {
+        const sdi_linear linear = sdi_conv_as_linear(a);
         sdi_x86_linear(isa, exec, &linear);
         return;
     }
@@ -223,8 +195,8 @@ void sdi_x86_conv(const x86_isa *isa, const sdi_exec *exec, const sdi_conv *a)
 
 size_t sdi_x86_conv_scratch(const x86_isa *isa, const sdi_conv *a, int32_t workers)
 {
-    if (is_linear(a)) {
-        const sdi_linear linear = as_linear(a);
+    if (sdi_conv_is_linear(a)) {
+        const sdi_linear linear = sdi_conv_as_linear(a);
         return sdi_x86_linear_scratch(isa, &linear, workers);
     }
     if (sdi_x86_is_narrow(a))
