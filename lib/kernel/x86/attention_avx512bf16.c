@@ -381,6 +381,31 @@ static void start_strip(const job *j, const workspace *w, strip *t, int64_t inde
     memset(t->o, 0, (size_t)(STRIP * j->columns) * sizeof(float));
 }
 
+/* 8 queries of 16 columns of O, a row each. */
+static void transpose_outputs(const float *o, __m256 factor, vec *rows)
+{
+    __m256 low[8], high[8];
+    for (int i = 0; i < 8; i++) {
+        low[i] = _mm256_mul_ps(_mm256_loadu_ps(o + i * STRIP), factor);
+        high[i] = _mm256_mul_ps(_mm256_loadu_ps(o + (i + 8) * STRIP), factor);
+    }
+    transpose_8x8(low);
+    transpose_8x8(high);
+    for (int i = 0; i < 8; i++)
+        rows[i] = _mm512_insertf32x8(_mm512_castps256_ps512(low[i]), high[i], 1);
+}
+
+static void store_row(void *to, sdi_dtype type, vec x, int64_t count)
+{
+    const __mmask16 wanted = vec_first(count);
+    if (type == SDI_F32)
+        _mm512_mask_storeu_ps(to, wanted, x);
+    else if (type == SDI_F16)
+        _mm256_mask_storeu_epi16(to, wanted, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+    else
+        _mm256_mask_storeu_epi16(to, wanted, (__m256i)_mm512_cvtneps_pbh(x));
+}
+
 /* O / sum of P, transposed to rows of out. */
 static void store_outputs(const job *j, const strip *t, int64_t row0, int64_t count,
                           int64_t column0)
@@ -391,17 +416,12 @@ static void store_outputs(const job *j, const strip *t, int64_t row0, int64_t co
         vec_storeu(inverse + i * VEC, vec_div(vec_set(1), t->sum[i]));
     for (int64_t query = 0; query < count; query += 8) {
         const __m256 factor = _mm256_loadu_ps(inverse + query);
-        for (int64_t c = 0; c < j->a->d; c += 8) {
-            __m256 r[8];
-            for (int i = 0; i < 8; i++)
-                r[i] = _mm256_mul_ps(_mm256_loadu_ps(t->o + (c + i) * STRIP + query), factor);
-            transpose_8x8(r);
-            for (int64_t i = 0; i < SDI_MIN(count - query, 8); i++) {
-                float eight[8];
-                _mm256_storeu_ps(eight, r[i]);
-                elements_narrow(elements_at(out, row0 + query + i, column0 + c), out->type, eight,
-                                SDI_MIN(j->a->d - c, 8));
-            }
+        for (int64_t c = 0; c < j->a->d; c += VEC) {
+            vec rows[8];
+            transpose_outputs(t->o + c * STRIP + query, factor, rows);
+            for (int64_t i = 0; i < SDI_MIN(count - query, 8); i++)
+                store_row(elements_at(out, row0 + query + i, column0 + c), out->type, rows[i],
+                          j->a->d - c);
         }
     }
 }
