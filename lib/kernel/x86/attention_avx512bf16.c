@@ -207,30 +207,25 @@ static void hide_future(const job *j, const strip *t, int64_t key0, int64_t keys
         }
 }
 
-/* Largest scaled score of each of 16 queries, up to a whole octave; NaN counts as infinite. */
+/* Largest scaled score of each of 16 queries, up to a whole octave; NaN counts for nothing. */
 static vec largest(const job *j, int64_t keys, const float *s)
 {
     vec high = vec_set(-INFINITY);
-    __mmask16 nan = 0;
-    for (int64_t r = 0; r < keys; r++) {
-        const vec x = vec_mul(vec_loadu(s + r * STRIP), vec_set(j->factor));
-        nan |= _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-        high = vec_max(x, high);
-    }
-    high = _mm512_roundscale_ps(high, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
-    return _mm512_mask_blend_ps(nan, high, vec_set(INFINITY));
+    for (int64_t r = 0; r < keys; r++)
+        high = vec_max(vec_mul(vec_loadu(s + r * STRIP), vec_set(j->factor)), high);
+    return _mm512_roundscale_ps(high, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
 }
 
-/* Raises the running maximum; sums and outputs so far shrink by what it rose, a power of two. An
- * infinite one leaves nothing: the query's outputs become 0/0. */
-static void raise_max(const job *j, strip *t, int64_t keys, const float *s)
+/* Raises the running maximum; sums and outputs so far shrink by what it rose, a power of two. With
+ * the first keys there are none, and it may fall. */
+static void raise_max(const job *j, strip *t, int first, int64_t keys, const float *s)
 {
     for (int i = 0; i < 2; i++) {
-        const vec higher = vec_max(largest(j, keys, s + i * VEC), t->max[i]);
-        if (!vec_any_greater(higher, t->max[i]))
+        const vec most = largest(j, keys, s + i * VEC), old = t->max[i];
+        t->max[i] = first ? most : vec_max(most, old);
+        if (first || !vec_any_greater(t->max[i], old))
             continue;
-        const vec shrink = vec_scale_down(vec_set(1), vec_sub(t->max[i], higher));
-        t->max[i] = higher;
+        const vec shrink = vec_scale_down(vec_set(1), vec_sub(old, t->max[i]));
         t->sum[i] = vec_mul(t->sum[i], shrink);
         for (int64_t c = 0; c < j->columns; c++) {
             float *at = t->o + c * STRIP + i * VEC;
@@ -282,8 +277,10 @@ static void clear_pairs(int64_t keys, uint16_t *p)
     }
 }
 
-/* P as pairs of keys, and its sum. Returns 0, with nothing summed, if a score is NaN or further
- * above the running maximum than P has room; not if `clamp`: then such a score takes all of it. */
+/* P as pairs of keys, and its sum. Returns 0, with nothing summed, if the running maximum will not
+ * do: a score is NaN or above it by more than HEADROOM, or all so far are so low that P loses bits.
+ * With `clamp` a score above takes HEADROOM (maxima of 2^28 octaves are rounded by more than that),
+ * and NaN makes the sum NaN. */
 static inline int probabilities(const job *j, strip *t, int64_t keys, const float *s, uint16_t *p,
                                 const int clamp)
 {
@@ -316,21 +313,27 @@ static inline int probabilities(const job *j, strip *t, int64_t keys, const floa
             _mm512_store_si512(to, pair);
         }
     }
-    const __m512i worst = _mm512_max_epu32(bad[0], bad[1]);
-    if (!clamp && _mm512_cmpgt_epu32_mask(worst, _mm512_set1_epi32(0x7f800000)))
+    const __m512i infinite = _mm512_set1_epi32(0x7f800000);
+    __mmask16 nan[2], low = 0;
+    for (int i = 0; i < 2; i++) {
+        nan[i] = _mm512_cmpgt_epu32_mask(bad[i], infinite);
+        sum[i] = vec_add(t->sum[i], sum[i]);
+        low |= _mm512_cmp_ps_mask(sum[i], vec_set(0.5f), _CMP_LT_OQ); // of P at the maximum
+    }
+    if (!clamp && (nan[0] | nan[1] | low))
         return 0;
-    clear_pairs(keys, p);
     for (int i = 0; i < 2; i++)
-        t->sum[i] = vec_add(t->sum[i], sum[i]);
+        t->sum[i] = _mm512_mask_blend_ps(nan[i], sum[i], vec_set(NAN));
+    clear_pairs(keys, p);
     return 1;
 }
 
-/* The maximum may lag behind: only its first value and leaps are worth a pass of their own. */
-static void soften(const job *j, strip *t, int64_t key0, int64_t keys, const float *s, uint16_t *p)
+/* The maximum begins as 0 and may lag behind: few blocks are worth a pass for it. */
+static void soften(const job *j, strip *t, int first, int64_t keys, const float *s, uint16_t *p)
 {
-    if (key0 > 0 && probabilities(j, t, keys, s, p, 0))
+    if (probabilities(j, t, keys, s, p, 0))
         return;
-    raise_max(j, t, keys, s);
+    raise_max(j, t, first, keys, s);
     probabilities(j, t, keys, s, p, 1);
 }
 
@@ -363,7 +366,7 @@ static void attend(const job *j, const workspace *w, strip *t, int64_t count, in
             hide_future(j, t + i, key0, keys, s);
         if (i > 0)
             outputs(j, w, t + i - 1, keys, w->p[(i - 1) % 2]);
-        soften(j, t + i, key0, keys, s, w->p[i % 2]);
+        soften(j, t + i, key0 == 0, keys, s, w->p[i % 2]);
     }
     outputs(j, w, t + count - 1, keys, w->p[(count - 1) % 2]);
 }
@@ -374,10 +377,8 @@ static void start_strip(const job *j, const workspace *w, strip *t, int64_t inde
     t->q = w->q + index * j->steps * BF16_STEP_SIZE;
     t->o = w->o + index * j->columns * STRIP;
     t->query0 = query0;
-    for (int i = 0; i < 2; i++) {
-        t->max[i] = vec_set(-INFINITY);
-        t->sum[i] = vec_set(0);
-    }
+    for (int i = 0; i < 2; i++)
+        t->max[i] = t->sum[i] = vec_set(0);
     memset(t->o, 0, (size_t)(STRIP * j->columns) * sizeof(float));
 }
 
