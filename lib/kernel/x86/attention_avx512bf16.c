@@ -277,12 +277,19 @@ static void clear_pairs(int64_t keys, uint16_t *p)
     }
 }
 
+/* From a score up to HEADROOM above the running maximum. One just raised is a rounded product: then
+ * the score's is rounded alike, lest the largest of 2^28 octaves be far from itself or beyond. */
+static inline vec distance(const float *s, vec scale, vec top, int raised)
+{
+    const vec x = vec_loadu(s);
+    return raised ? vec_sub(top, vec_mul(x, scale)) : _mm512_fnmadd_ps(x, scale, top);
+}
+
 /* P as pairs of keys, and its sum. Returns 0, with nothing summed, if the running maximum will not
  * do: a score is NaN or above it by more than HEADROOM, or all so far are so low that P loses bits.
- * With `clamp` a score above takes HEADROOM (maxima of 2^28 octaves are rounded by more than that),
- * and NaN makes the sum NaN. */
+ * After it was raised only NaN is left, and makes the sum NaN. */
 static inline int probabilities(const job *j, strip *t, int64_t keys, const float *s, uint16_t *p,
-                                const int clamp)
+                                const int raised)
 {
     const bit_table table = {table_half(sag), table_half(sag + 32)};
     const __m512bh ones = (__m512bh)_mm512_set1_epi16(0x3f80);
@@ -299,13 +306,9 @@ static inline int probabilities(const job *j, strip *t, int64_t keys, const floa
         uint16_t *to = p + r / BF16_STEP * BF16_STEP_SIZE + r % BF16_STEP * 16;
         for (int i = 0; i < 2; i++, to += 512) {
             const float *at = s + r * STRIP + i * VEC;
-            vec even = _mm512_fnmadd_ps(vec_loadu(at), scale, top[i]);
-            vec odd = r + 1 < keys ? _mm512_fnmadd_ps(vec_loadu(at + STRIP), scale, top[i])
-                                   : vec_set(INFINITY);
-            if (clamp) {
-                even = vec_max(vec_set(0), even);
-                odd = vec_max(vec_set(0), odd);
-            }
+            const vec even = distance(at, scale, top[i], raised);
+            const vec odd =
+                r + 1 < keys ? distance(at + STRIP, scale, top[i], raised) : vec_set(INFINITY);
             bad[i] = _mm512_max_epu32(bad[i], _mm512_castps_si512(even));
             bad[i] = _mm512_max_epu32(bad[i], _mm512_castps_si512(odd));
             const __m512i pair = power_pairs(even, odd, &table);
@@ -320,7 +323,7 @@ static inline int probabilities(const job *j, strip *t, int64_t keys, const floa
         sum[i] = vec_add(t->sum[i], sum[i]);
         low |= _mm512_cmp_ps_mask(sum[i], vec_set(0.5f), _CMP_LT_OQ); // of P at the maximum
     }
-    if (!clamp && (nan[0] | nan[1] | low))
+    if (!raised && (nan[0] | nan[1] | low))
         return 0;
     for (int i = 0; i < 2; i++)
         t->sum[i] = _mm512_mask_blend_ps(nan[i], sum[i], vec_set(NAN));
