@@ -6,8 +6,10 @@
  *     S[key][query]    = K (rows: keys, steps over d)       times q as a panel of 32 lanes
  *     O[column][query] += V^T (rows: columns, steps of keys) times P as a panel of 32 lanes
  *
- * so that vdpbf16ps and AMX tiles serve without an own kernel. A strip is 32 queries. P is rounded
- * to pairs of keys as it is made; its sum, the divisor, is that of the unrounded P.
+ * so that vdpbf16ps and AMX tiles serve without an own kernel. A strip is 32 queries. P is made as
+ * bf16 bits by whole numbers, pairs of keys at a time; the divisor is the sum of just these. The
+ * running maximum is a whole number of octaves, so that the bits of P do not depend on it, and P
+ * may exceed 1 until it is raised.
  *
  * The products of one strip stand between the vectors' passes over another one, on which they do
  * not depend: where tiles multiply, exponentials are computed meanwhile.
@@ -31,7 +33,8 @@ enum {
     STRIP_BYTES = 320 << 10, // of q and O wait in the second-level cache
     KEYS = 64,         // of a block
     KEY_STEPS = KEYS / BF16_STEP,
-    BLOCK = BF16_RUN * BF16_STEP // elements of a tile
+    BLOCK = BF16_RUN * BF16_STEP, // elements of a tile
+    HEADROOM = 8       // octaves that a score may lie above the running maximum
 };
 
 typedef struct job {
@@ -61,7 +64,7 @@ typedef struct strip {
     uint16_t *q;
     float *o;
     int64_t query0; // first query of the strip in its image
-    vec max[2], sum[2];
+    vec max[2], sum[2]; // max in whole octaves
 } strip;
 
 /* As many as fit; all pieces of a head nearly alike. */
@@ -204,30 +207,25 @@ static void hide_future(const job *j, const strip *t, int64_t key0, int64_t keys
         }
 }
 
-/* Largest scaled score of each of 16 queries: rounding keeps the order, so one product will do. */
+/* Largest scaled score of each of 16 queries, up to a whole octave; NaN counts for nothing. */
 static vec largest(const job *j, int64_t keys, const float *s)
 {
-    vec high[2] = {vec_set(-INFINITY), vec_set(-INFINITY)};
-    vec low[2] = {vec_set(INFINITY), vec_set(INFINITY)};
-    const int negative = j->factor < 0;
+    vec high = vec_set(-INFINITY);
     for (int64_t r = 0; r < keys; r++)
-        if (negative)
-            low[r % 2] = vec_min(vec_loadu(s + r * STRIP), low[r % 2]);
-        else
-            high[r % 2] = vec_max(vec_loadu(s + r * STRIP), high[r % 2]);
-    return vec_mul(negative ? vec_min(low[0], low[1]) : vec_max(high[0], high[1]),
-                   vec_set(j->factor));
+        high = vec_max(vec_mul(vec_loadu(s + r * STRIP), vec_set(j->factor)), high);
+    return _mm512_roundscale_ps(high, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
 }
 
-/* Raises the running maximum; sums and outputs so far shrink by what it rose. */
-static void raise_max(const job *j, strip *t, int64_t keys, const float *s)
+/* Raises the running maximum; sums and outputs so far shrink by what it rose, a power of two. With
+ * the first keys there are none, and it may fall. */
+static void raise_max(const job *j, strip *t, int first, int64_t keys, const float *s)
 {
     for (int i = 0; i < 2; i++) {
-        const vec higher = vec_max(largest(j, keys, s + i * VEC), t->max[i]);
-        if (!vec_any_greater(higher, t->max[i]))
+        const vec most = largest(j, keys, s + i * VEC), old = t->max[i];
+        t->max[i] = first ? most : vec_max(most, old);
+        if (first || !vec_any_greater(t->max[i], old))
             continue;
-        const vec shrink = vec_exp2(vec_sub(t->max[i], higher));
-        t->max[i] = higher;
+        const vec shrink = vec_scale_down(vec_set(1), vec_sub(old, t->max[i]));
         t->sum[i] = vec_mul(t->sum[i], shrink);
         for (int64_t c = 0; c < j->columns; c++) {
             float *at = t->o + c * STRIP + i * VEC;
@@ -236,42 +234,110 @@ static void raise_max(const job *j, strip *t, int64_t keys, const float *s)
     }
 }
 
-/* 2^x for x <= 0, to 7.5e-5: a fiftieth of what rounding to bf16 takes. */
-static inline vec exp2_coarse(vec x)
+/* What the bits of 2^(1 - f) fall short of the straight line from 2 to 1, in units of the last
+ * place, for f of 2 i / 128 and (2 i + 1) / 128: the closest to both. */
+static const uint8_t sag[64] SDI_ALIGNED(64) = {
+    0, 1, 2, 2, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 8,
+    9, 9, 9, 10, 10, 10, 10, 10, 11, 11, 11, 11, 11, 11, 11, 11,
+    11, 11, 11, 11, 11, 10, 10, 10, 10, 10, 9, 9, 9, 9, 8, 8,
+    8, 7, 7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 0,
+};
+
+/* bf16 bits by the fraction of a distance, before the distance is taken off. */
+typedef struct bit_table {
+    __m512i low, high;
+} bit_table;
+
+static inline __m512i table_half(const uint8_t *from)
 {
-    vec whole;
-    const vec f = vec_fraction(x, &whole);
-    vec p = vec_fma(vec_set(7.802452e-2f), f, vec_set(2.2606715e-1f));
-    p = vec_fma(p, f, vec_set(6.9583354e-1f));
-    p = vec_fma(p, f, vec_set(9.9992522e-1f));
-    return vec_scale_down(p, whole);
+    return _mm512_sub_epi16(_mm512_set1_epi16((127 + HEADROOM) * 128),
+                            _mm512_cvtepu8_epi16(_mm256_load_si256((const __m256i *)from)));
 }
 
-static inline vec probability(const job *j, const strip *t, int i, const float *s)
+/* P of a pair of keys for 16 queries, 2^(HEADROOM - distance): distances are in octaves times 2^23,
+ * and their upper 16 bits, in 128ths, need only be taken off the exponent and mantissa of bf16.
+ * Off by 1/256 octave at most, and 1.2 units of 2^-8 from the table. What is too far for an int32,
+ * and NaN, becomes 0. */
+static inline __m512i power_pairs(vec even, vec odd, const bit_table *table)
 {
-    return exp2_coarse(_mm512_fmsub_ps(vec_loadu(s + i * VEC), vec_set(j->factor), t->max[i]));
+    const __m512i upper = _mm512_set4_epi32(0x0f0e0f0e, 0x0b0a0b0a, 0x07060706, 0x03020302);
+    const __m512i distance = _mm512_mask_shuffle_epi8(
+        _mm512_cvtps_epi32(odd), 0x3333333333333333, _mm512_cvtps_epi32(even), upper);
+    const __m512i half = _mm512_srli_epi16(distance, 1); // the table looks at 6 bits
+    return _mm512_subs_epu16(_mm512_permutex2var_epi16(table->low, half, table->high), distance);
 }
 
-/* P as pairs of keys; zeros up to a whole step. */
-static void probabilities(const job *j, strip *t, int64_t keys, const float *s, uint16_t *p)
+/* Zeros behind the last pair, up to a whole step. */
+static void clear_pairs(int64_t keys, uint16_t *p)
 {
-    const __m512i interleave =
-        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
-                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    vec more[2] = {vec_set(0), vec_set(0)};
-    for (int64_t r = 0; r < sdi_pieces(keys, BF16_STEP) * BF16_STEP; r += 2) {
+    for (int64_t r = (keys + 1) / 2 * 2; r % BF16_STEP; r += 2) {
+        uint16_t *to = p + r / BF16_STEP * BF16_STEP_SIZE + r % BF16_STEP * 16;
+        _mm512_store_si512(to, _mm512_setzero_si512());
+        _mm512_store_si512(to + 512, _mm512_setzero_si512());
+    }
+}
+
+/* From a score up to HEADROOM above the running maximum. One just raised is a rounded product: then
+ * the score's is rounded alike, lest the largest of 2^28 octaves be far from itself or beyond. */
+static inline vec distance(const float *s, vec scale, vec top, int raised)
+{
+    const vec x = vec_loadu(s);
+    return raised ? vec_sub(top, vec_mul(x, scale)) : _mm512_fnmadd_ps(x, scale, top);
+}
+
+/* P as pairs of keys, and its sum. Returns 0, with nothing summed, if the running maximum will not
+ * do: a score is NaN or above it by more than HEADROOM, or all so far are so low that P loses bits.
+ * After it was raised only NaN is left, and makes the sum NaN. */
+static inline int probabilities(const job *j, strip *t, int64_t keys, const float *s, uint16_t *p,
+                                const int raised)
+{
+    const bit_table table = {table_half(sag), table_half(sag + 32)};
+    const __m512bh ones = (__m512bh)_mm512_set1_epi16(0x3f80);
+    const vec scale = vec_set(j->factor * 0x1p23f);
+    vec top[2], sum[2];
+    __m512i bad[2]; // distances as unsigned bits: negative ones and NaN are above infinity
+    for (int i = 0; i < 2; i++) {
+        const vec room = vec_add(t->max[i], vec_set(HEADROOM));
+        top[i] = vec_fma(room, vec_set(0x1p23f), vec_set(0x1p15f)); // the upper 16 bits round
+        sum[i] = vec_set(0);
+        bad[i] = _mm512_setzero_si512();
+    }
+    for (int64_t r = 0; r < keys; r += 2) {
         uint16_t *to = p + r / BF16_STEP * BF16_STEP_SIZE + r % BF16_STEP * 16;
         for (int i = 0; i < 2; i++, to += 512) {
-            const vec even = r < keys ? probability(j, t, i, s + r * STRIP) : vec_set(0);
-            const vec odd = r + 1 < keys ? probability(j, t, i, s + (r + 1) * STRIP) : vec_set(0);
-            const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
-            t->sum[i] = vec_add(t->sum[i], even);
-            more[i] = vec_add(more[i], odd);
-            _mm512_store_si512(to, _mm512_permutexvar_epi16(interleave, both));
+            const float *at = s + r * STRIP + i * VEC;
+            const vec even = distance(at, scale, top[i], raised);
+            const vec odd =
+                r + 1 < keys ? distance(at + STRIP, scale, top[i], raised) : vec_set(INFINITY);
+            bad[i] = _mm512_max_epu32(bad[i], _mm512_castps_si512(even));
+            bad[i] = _mm512_max_epu32(bad[i], _mm512_castps_si512(odd));
+            const __m512i pair = power_pairs(even, odd, &table);
+            sum[i] = _mm512_dpbf16_ps(sum[i], (__m512bh)pair, ones);
+            _mm512_store_si512(to, pair);
         }
     }
+    const __m512i infinite = _mm512_set1_epi32(0x7f800000);
+    __mmask16 nan[2], low = 0;
+    for (int i = 0; i < 2; i++) {
+        nan[i] = _mm512_cmpgt_epu32_mask(bad[i], infinite);
+        sum[i] = vec_add(t->sum[i], sum[i]);
+        low |= _mm512_cmp_ps_mask(sum[i], vec_set(0.5f), _CMP_LT_OQ); // of P at the maximum
+    }
+    if (!raised && (nan[0] | nan[1] | low))
+        return 0;
     for (int i = 0; i < 2; i++)
-        t->sum[i] = vec_add(t->sum[i], more[i]);
+        t->sum[i] = _mm512_mask_blend_ps(nan[i], sum[i], vec_set(NAN));
+    clear_pairs(keys, p);
+    return 1;
+}
+
+/* The maximum begins as 0 and may lag behind: few blocks are worth a pass for it. */
+static void soften(const job *j, strip *t, int first, int64_t keys, const float *s, uint16_t *p)
+{
+    if (probabilities(j, t, keys, s, p, 0))
+        return;
+    raise_max(j, t, first, keys, s);
+    probabilities(j, t, keys, s, p, 1);
 }
 
 static void outputs(const job *j, const workspace *w, const strip *t, int64_t keys,
@@ -301,10 +367,9 @@ static void attend(const job *j, const workspace *w, strip *t, int64_t count, in
             scores(j, w, t + i + 1, keys, w->s[(i + 1) % 2]);
         if (j->a->causal && key0 + keys - 1 > t[i].query0)
             hide_future(j, t + i, key0, keys, s);
-        raise_max(j, t + i, keys, s);
         if (i > 0)
             outputs(j, w, t + i - 1, keys, w->p[(i - 1) % 2]);
-        probabilities(j, t + i, keys, s, w->p[i % 2]);
+        soften(j, t + i, key0 == 0, keys, s, w->p[i % 2]);
     }
     outputs(j, w, t + count - 1, keys, w->p[(count - 1) % 2]);
 }
@@ -315,11 +380,34 @@ static void start_strip(const job *j, const workspace *w, strip *t, int64_t inde
     t->q = w->q + index * j->steps * BF16_STEP_SIZE;
     t->o = w->o + index * j->columns * STRIP;
     t->query0 = query0;
-    for (int i = 0; i < 2; i++) {
-        t->max[i] = vec_set(-INFINITY);
-        t->sum[i] = vec_set(0);
-    }
+    for (int i = 0; i < 2; i++)
+        t->max[i] = t->sum[i] = vec_set(0);
     memset(t->o, 0, (size_t)(STRIP * j->columns) * sizeof(float));
+}
+
+/* 8 queries of 16 columns of O, a row each. */
+static void transpose_outputs(const float *o, __m256 factor, vec *rows)
+{
+    __m256 low[8], high[8];
+    for (int i = 0; i < 8; i++) {
+        low[i] = _mm256_mul_ps(_mm256_loadu_ps(o + i * STRIP), factor);
+        high[i] = _mm256_mul_ps(_mm256_loadu_ps(o + (i + 8) * STRIP), factor);
+    }
+    transpose_8x8(low);
+    transpose_8x8(high);
+    for (int i = 0; i < 8; i++)
+        rows[i] = _mm512_insertf32x8(_mm512_castps256_ps512(low[i]), high[i], 1);
+}
+
+static void store_row(void *to, sdi_dtype type, vec x, int64_t count)
+{
+    const __mmask16 wanted = vec_first(count);
+    if (type == SDI_F32)
+        _mm512_mask_storeu_ps(to, wanted, x);
+    else if (type == SDI_F16)
+        _mm256_mask_storeu_epi16(to, wanted, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+    else
+        _mm256_mask_storeu_epi16(to, wanted, (__m256i)_mm512_cvtneps_pbh(x));
 }
 
 /* O / sum of P, transposed to rows of out. */
@@ -332,17 +420,12 @@ static void store_outputs(const job *j, const strip *t, int64_t row0, int64_t co
         vec_storeu(inverse + i * VEC, vec_div(vec_set(1), t->sum[i]));
     for (int64_t query = 0; query < count; query += 8) {
         const __m256 factor = _mm256_loadu_ps(inverse + query);
-        for (int64_t c = 0; c < j->a->d; c += 8) {
-            __m256 r[8];
-            for (int i = 0; i < 8; i++)
-                r[i] = _mm256_mul_ps(_mm256_loadu_ps(t->o + (c + i) * STRIP + query), factor);
-            transpose_8x8(r);
-            for (int64_t i = 0; i < SDI_MIN(count - query, 8); i++) {
-                float eight[8];
-                _mm256_storeu_ps(eight, r[i]);
-                elements_narrow(elements_at(out, row0 + query + i, column0 + c), out->type, eight,
-                                SDI_MIN(j->a->d - c, 8));
-            }
+        for (int64_t c = 0; c < j->a->d; c += VEC) {
+            vec rows[8];
+            transpose_outputs(t->o + c * STRIP + query, factor, rows);
+            for (int64_t i = 0; i < SDI_MIN(count - query, 8); i++)
+                store_row(elements_at(out, row0 + query + i, column0 + c), out->type, rows[i],
+                          j->a->d - c);
         }
     }
 }
