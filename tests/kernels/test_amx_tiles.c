@@ -69,6 +69,7 @@ static bf16_isa emulated(int32_t parts)
     isa.conv_range = 192 << 10;
     isa.waiting_panels = 10;
     isa.waiting_pieces = 20;
+    isa.rows = BF16_RUN;
     return isa;
 }
 

@@ -29,7 +29,7 @@ static void leave(void)
     {                                                                                              \
         BF16_COMMON, .enter = enter, .leave = leave, .linear_range = 40 << 10,                     \
         .conv_range = 192 << 10, .waiting_panels = 10, .waiting_pieces = 20,                       \
-        .doubled_pixels = 256, .parts = parts_                                                     \
+        .doubled_pixels = 256, .rows = BF16_RUN, .parts = parts_                                   \
     }
 
 const bf16_isa sdi_x86_bf16_amx = ISA(1), sdi_x86_split_amx = ISA(2);

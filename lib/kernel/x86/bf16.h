@@ -98,6 +98,7 @@ typedef struct bf16_isa {
     int64_t linear_range, conv_range; // bytes of a panel that are multiplied in one go
     int64_t waiting_panels, waiting_pieces; // at most and at least, with several ranges
     int64_t doubled_pixels; // of an image, from which on sums of taps pay where it is doubled
+    int32_t rows;  // of a run that are multiplied together: 8 or all 16
     int32_t parts; // of a number: 1, split 2
 } bf16_isa;
 

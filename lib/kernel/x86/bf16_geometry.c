@@ -37,9 +37,16 @@ static int64_t even_part(int64_t whole, int64_t wanted)
     return bf16_pieces(whole, bf16_pieces(whole, SDI_MIN(SDI_MAX(wanted, 1), whole)));
 }
 
-static int64_t flat_runs(int64_t height, int64_t width, int64_t line)
+static int64_t round_up(int64_t count, int64_t unit)
 {
-    return bf16_pieces((height - 1) * line + width, BF16_RUN);
+    return bf16_pieces(count, unit) * unit;
+}
+
+/* Whether fewer rows are multiplied where runs cross the halo than where lines end in padding. */
+static int is_better_flat(const bf16_geometry *g, int64_t rows)
+{
+    return g->a.stride == 1 && round_up((g->height - 1) * g->line + g->width, rows) <
+                                   g->height * round_up(g->width, rows);
 }
 
 static void choose_block(bf16_geometry *g, int64_t width)
@@ -56,7 +63,8 @@ static void choose_block(bf16_geometry *g, int64_t width)
                                             BF16_RUNS_MAX / (line_runs * g->height)));
 }
 
-static bf16_geometry geometry_of(const sdi_conv *a, sdi_act act, int64_t width)
+static bf16_geometry geometry_of(const bf16_isa *isa, const sdi_conv *a, sdi_act act,
+                                 int64_t width)
 {
     bf16_geometry g = {.a = *a, .act = act, .out_line = a->ow};
     choose_block(&g, width);
@@ -68,26 +76,26 @@ static bf16_geometry geometry_of(const sdi_conv *a, sdi_act act, int64_t width)
     g.lines = (g.height - 1) * a->stride + a->wt->kh;
     /* The last run may read up to 15 places too many. Odd: blocks of channels in other sets. */
     g.places = (g.images * g.lines * g.line + BF16_RUN) | 1;
-    g.flat = a->stride == 1 && flat_runs(g.height, g.width, g.line) <
-                                   g.height * bf16_pieces(g.width, BF16_RUN);
+    g.flat = is_better_flat(&g, isa->rows);
     return g;
 }
 
-bf16_geometry sdi_x86_bf16_geometry_linear(const sdi_linear *a)
+bf16_geometry sdi_x86_bf16_geometry_linear(const bf16_isa *isa, const sdi_linear *a)
 {
     const sdi_conv c = {.n = 1, .h = 1, .w = a->m, .up_h = 1, .up_w = a->m, .oh = 1, .ow = a->m,
                         .stride = 1, .x = a->x, .wt = a->w, .bias = a->bias,
                         .residual = a->residual, .out = a->out};
-    return geometry_of(&c, a->act, BLOCK_PIXELS);
+    return geometry_of(isa, &c, a->act, BLOCK_PIXELS);
 }
 
-bf16_geometry sdi_x86_bf16_geometry_conv(const sdi_conv *a, int64_t out_line)
+bf16_geometry sdi_x86_bf16_geometry_conv(const bf16_isa *isa, const sdi_conv *a,
+                                         int64_t out_line)
 {
     if (sdi_conv_is_linear(a) && out_line == a->ow) {
         const sdi_linear linear = sdi_conv_as_linear(a);
-        return sdi_x86_bf16_geometry_linear(&linear);
+        return sdi_x86_bf16_geometry_linear(isa, &linear);
     }
-    bf16_geometry g = geometry_of(a, SDI_ACT_NONE, BLOCK_WIDTH);
+    bf16_geometry g = geometry_of(isa, a, SDI_ACT_NONE, BLOCK_WIDTH);
     g.out_line = out_line;
     return g;
 }

@@ -36,9 +36,10 @@ typedef struct bf16_run {
     bf16_stretch stretches[BF16_STRETCHES_MAX];
 } bf16_run;
 
-bf16_geometry sdi_x86_bf16_geometry_linear(const sdi_linear *a);
+bf16_geometry sdi_x86_bf16_geometry_linear(const bf16_isa *isa, const sdi_linear *a);
 /* out_line: a->ow, or more where lines of out are left out. */
-bf16_geometry sdi_x86_bf16_geometry_conv(const sdi_conv *a, int64_t out_line);
+bf16_geometry sdi_x86_bf16_geometry_conv(const bf16_isa *isa, const sdi_conv *a,
+                                         int64_t out_line);
 
 /* bf16_product.c: the product. */
 void sdi_x86_bf16_product(const bf16_isa *isa, const sdi_exec *exec, const bf16_geometry *g);

@@ -14,13 +14,13 @@ enum { PHASES = 4 };
 
 void sdi_x86_bf16_linear(const bf16_isa *isa, const sdi_exec *exec, const sdi_linear *a)
 {
-    const bf16_geometry g = sdi_x86_bf16_geometry_linear(a);
+    const bf16_geometry g = sdi_x86_bf16_geometry_linear(isa, a);
     sdi_x86_bf16_product(isa, exec, &g);
 }
 
 size_t sdi_x86_bf16_linear_scratch(const bf16_isa *isa, const sdi_linear *a, int32_t workers)
 {
-    const bf16_geometry g = sdi_x86_bf16_geometry_linear(a);
+    const bf16_geometry g = sdi_x86_bf16_geometry_linear(isa, a);
     return sdi_x86_bf16_product_scratch(isa, &g, workers);
 }
 
@@ -49,7 +49,8 @@ static sdi_mat every_second(sdi_mat m, int64_t first)
     return m;
 }
 
-static bf16_geometry geometry_of_phase(const sdi_conv *a, const sdi_packed *w, int phase)
+static bf16_geometry geometry_of_phase(const bf16_isa *isa, const sdi_conv *a,
+                                       const sdi_packed *w, int phase)
 {
     const int64_t first = phase / 2 * a->ow + phase % 2;
     sdi_conv c = *a;
@@ -60,7 +61,7 @@ static bf16_geometry geometry_of_phase(const sdi_conv *a, const sdi_packed *w, i
     c.pad_left = 1 - phase % 2;
     c.out = every_second(a->out, first);
     c.residual = every_second(a->residual, first);
-    return sdi_x86_bf16_geometry_conv(&c, a->ow); // a line of out is left out between two
+    return sdi_x86_bf16_geometry_conv(isa, &c, a->ow); // a line of out is left out between two
 }
 
 typedef struct doubling {
@@ -106,7 +107,7 @@ static void conv_doubled(const bf16_isa *isa, const sdi_exec *exec, const sdi_co
     double_weight(isa, exec, a->wt, &w);
     for (int phase = 0; phase < PHASES; phase++) {
         w.data = (char *)exec->scratch + (size_t)phase * bytes;
-        const bf16_geometry g = geometry_of_phase(a, &w, phase);
+        const bf16_geometry g = geometry_of_phase(isa, a, &w, phase);
         sdi_x86_bf16_product(isa, &rest, &g);
     }
 }
@@ -114,7 +115,7 @@ static void conv_doubled(const bf16_isa *isa, const sdi_exec *exec, const sdi_co
 static size_t conv_doubled_scratch(const bf16_isa *isa, const sdi_conv *a, int32_t workers)
 {
     const sdi_packed w = weight_of_phase(a);
-    const bf16_geometry g = geometry_of_phase(a, &w, 0);
+    const bf16_geometry g = geometry_of_phase(isa, a, &w, 0);
     return PHASES * (size_t)phase_size(isa, &w) * sizeof(uint16_t) +
            sdi_x86_bf16_product_scratch(isa, &g, workers);
 }
@@ -125,7 +126,7 @@ void sdi_x86_bf16_conv(const bf16_isa *isa, const sdi_exec *exec, const sdi_conv
         conv_doubled(isa, exec, a);
         return;
     }
-    const bf16_geometry g = sdi_x86_bf16_geometry_conv(a, a->ow);
+    const bf16_geometry g = sdi_x86_bf16_geometry_conv(isa, a, a->ow);
     sdi_x86_bf16_product(isa, exec, &g);
 }
 
@@ -133,6 +134,6 @@ size_t sdi_x86_bf16_conv_scratch(const bf16_isa *isa, const sdi_conv *a, int32_t
 {
     if (is_doubled(isa, a))
         return conv_doubled_scratch(isa, a, workers);
-    const bf16_geometry g = sdi_x86_bf16_geometry_conv(a, a->ow);
+    const bf16_geometry g = sdi_x86_bf16_geometry_conv(isa, a, a->ow);
     return sdi_x86_bf16_product_scratch(isa, &g, workers);
 }

@@ -186,5 +186,5 @@ static inline void nothing(void)
     {                                                                                              \
         BF16_COMMON, .enter = nothing, .leave = nothing, .linear_range = 96 << 10,                 \
         .conv_range = 96 << 10, .waiting_panels = 4, .waiting_pieces = 128, .doubled_pixels = 64,  \
-        .parts = parts_                                                                            \
+        .rows = 8, .parts = parts_                                                                 \
     }
