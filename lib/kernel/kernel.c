@@ -93,12 +93,19 @@ const char *sdi_kernels_compute(const sdi_kernels *kernels)
     return kernels->split ? "bf16x3" : "f32";
 }
 
-float sdi_kernels_rounded(const sdi_kernels *kernels, float weight)
+static float to_bf16_and_back(float x)
 {
-    const float high = sdi_bf16_to_f32(sdi_f32_to_bf16(weight));
-    if (kernels->operand == SDI_BF16)
-        return high;
-    return kernels->split ? high + sdi_bf16_to_f32(sdi_f32_to_bf16(weight - high)) : weight;
+    return sdi_bf16_to_f32(sdi_f32_to_bf16(x));
+}
+
+void sdi_kernels_round(const sdi_kernels *kernels, float *weights, int64_t count)
+{
+    if (kernels->operand != SDI_BF16 && !kernels->split)
+        return;
+    for (int64_t i = 0; i < count; i++) {
+        const float high = to_bf16_and_back(weights[i]);
+        weights[i] = kernels->split ? high + to_bf16_and_back(weights[i] - high) : high;
+    }
 }
 
 int sdi_kernels_prefer_bf16(uint32_t mask)

@@ -166,8 +166,8 @@ void sdi_kernels_split(sdi_kernels *kernels, uint32_t mask);
 int sdi_kernels_prefer_split(uint32_t mask);
 /* "f32", "bf16" or "bf16x3": what products are made of. */
 const char *sdi_kernels_compute(const sdi_kernels *kernels);
-/* A weight as it comes out of the table's packed form. */
-float sdi_kernels_rounded(const sdi_kernels *kernels, float weight);
+/* Makes weights what comes out of the table's packed form. */
+void sdi_kernels_round(const sdi_kernels *kernels, float *weights, int64_t count);
 /* Whether bf16 products are native and faster than f32 here: what compute type `auto` asks. */
 int sdi_kernels_prefer_bf16(uint32_t mask);
 /* The same for sets that are there. */

@@ -35,4 +35,9 @@ static inline int64_t sdi_pieces(int64_t count, int64_t piece)
     return (count + piece - 1) / piece;
 }
 
+static inline int64_t sdi_round_up(int64_t count, int64_t unit)
+{
+    return sdi_pieces(count, unit) * unit;
+}
+
 #endif

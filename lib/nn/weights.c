@@ -205,8 +205,7 @@ void sdi_weights_row(const sdi_weights *weights, int32_t param, int64_t row, flo
 static void read_streamed(const sdi_weights *weights, const sdi_param *p, float *out)
 {
     sdi_convert_to_f32(out, p->source, p->type, (size_t)p->count);
-    for (int64_t i = 0; i < p->count; i++)
-        out[i] = sdi_kernels_rounded(&weights->kernels, out[i]);
+    sdi_kernels_round(&weights->kernels, out, p->count);
 }
 
 void sdi_weights_read(const sdi_weights *weights, int32_t param, float *out)

@@ -14,6 +14,17 @@ enum {
     ROW_STRIDE = BF16_STEP * (int)sizeof(uint16_t)
 };
 
+/* Of the next 32 channels, the part that the tap of this step fetches. */
+static inline void fetch_places(const bf16_tile *t, const uint16_t *a0, const uint16_t *a1,
+                                int64_t tap, const int64_t places)
+{
+    const int64_t at = t->ahead + tap * (places - 1) * BF16_STEP;
+    for (int64_t i = 0; i < places * BF16_STEP; i += BF16_STEP) {
+        AMX_FETCH_1(a0 + at + i);
+        AMX_FETCH_1(a1 + at + i);
+    }
+}
+
 /* Lines of memory that will be wanted: of the next part of the weight in the second level, of the
  * next 32 channels of a convolution in the first. Its taps of a line of pixels fetch an equal part
  * each of the places that they read: 6 of 18 for 3x3, 9 of 17 for 2x2. */
@@ -24,12 +35,10 @@ static inline void fetch_lines(const bf16_tile *t, int64_t s, const uint16_t *a0
         AMX_FETCH_2(t->next + i * 64);
     if (!t->ahead)
         return;
-    const int64_t places = BF16_RUN / t->taps_wide + 1;
-    const int64_t at = t->ahead + s % t->taps_wide * (places - 1) * BF16_STEP;
-    for (int64_t i = 0; i < places * BF16_STEP; i += BF16_STEP) {
-        AMX_FETCH_1(a0 + at + i);
-        AMX_FETCH_1(a1 + at + i);
-    }
+    if (t->taps_wide == 3)
+        fetch_places(t, a0, a1, s % 3, 6);
+    else
+        fetch_places(t, a0, a1, s % 2, 9);
 }
 
 /* The vectors' share of a step: tile products take 64 cycles in which nothing else is busy. */

@@ -20,6 +20,7 @@
 #ifndef SDI_KERNEL_X86_BF16_H
 #define SDI_KERNEL_X86_BF16_H
 
+#include "kernel/parallel.h"
 #include "kernel/x86/x86.h"
 
 enum {
@@ -73,7 +74,7 @@ typedef struct bf16_tile {
     const char *next;   // part of the weight that comes after this one, lines of it a step
     int32_t next_lines;
     int32_t ahead; // elements from a run to that of the next 32 channels, if taps overlap; or 0
-    int32_t taps_wide; // then: taps of a line
+    int32_t taps_wide; // then: taps of a line, 2 or 3
 } bf16_tile;
 
 /* How far apart parts of the weights of a doubled image lie, elements; low parts 0: none. */
@@ -81,6 +82,8 @@ typedef struct bf16_doubling {
     int64_t low_in, low_out;
     int64_t phase; // from one 2x2 kernel to the next
 } bf16_doubling;
+
+typedef void (*bf16_fill)(uint16_t *out, int64_t stride, const void *in, sdi_dtype type, int64_t k);
 
 typedef struct bf16_isa {
     /* Around the calls of tile and finish of one piece, on its thread. */
@@ -90,9 +93,9 @@ typedef struct bf16_isa {
     /* The next `count` rows, or what is left. */
     void (*finish)(bf16_rows *rows, int32_t count);
     /* k numbers to blocks of 32 that lie `stride` apart, zeros behind the last; in NULL: zeros. */
-    void (*fill_row)(uint16_t *out, int64_t stride, const void *in, sdi_dtype type, int64_t k);
+    bf16_fill fill_row;
     /* The same for what rounding took from them: low parts. */
-    void (*fill_rest)(uint16_t *out, int64_t stride, const void *in, sdi_dtype type, int64_t k);
+    bf16_fill fill_rest;
     /* The nine taps of 32 channels to four of each phase (doubled.h), rounded again. */
     void (*double_step)(const bf16_doubling *d, const uint16_t *in, uint16_t *out);
     int64_t linear_range, conv_range; // bytes of a panel that are multiplied in one go
@@ -127,19 +130,14 @@ void sdi_x86_split_unpack(const sdi_packed *w, int64_t row0, int64_t rows, float
 /* A known product on real tiles: whether they work here. Only where the CPU has them. */
 int sdi_x86_amx_works(void);
 
-static inline int64_t bf16_pieces(int64_t count, int64_t piece)
-{
-    return (count + piece - 1) / piece;
-}
-
 static inline int64_t bf16_panels(const sdi_packed *w)
 {
-    return w->geglu ? bf16_pieces(w->n / 2, BF16_LANES / 2) : bf16_pieces(w->n, BF16_LANES);
+    return w->geglu ? sdi_pieces(w->n / 2, BF16_LANES / 2) : sdi_pieces(w->n, BF16_LANES);
 }
 
 static inline int64_t bf16_channel_blocks(const sdi_packed *w)
 {
-    return bf16_pieces(w->k, BF16_STEP);
+    return sdi_pieces(w->k, BF16_STEP);
 }
 
 static inline int64_t bf16_panel_size(const sdi_packed *w) // elements, of one part

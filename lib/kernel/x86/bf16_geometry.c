@@ -34,19 +34,14 @@ static rectangle rectangle_of(const bf16_geometry *g, int64_t block)
 /* A size of at most `wanted` that divides `whole` evenly, or nearly. */
 static int64_t even_part(int64_t whole, int64_t wanted)
 {
-    return bf16_pieces(whole, bf16_pieces(whole, SDI_MIN(SDI_MAX(wanted, 1), whole)));
-}
-
-static int64_t round_up(int64_t count, int64_t unit)
-{
-    return bf16_pieces(count, unit) * unit;
+    return sdi_pieces(whole, sdi_pieces(whole, SDI_MIN(SDI_MAX(wanted, 1), whole)));
 }
 
 /* Whether fewer rows are multiplied where runs cross the halo than where lines end in padding. */
 static int is_better_flat(const bf16_geometry *g, int64_t rows)
 {
-    return g->a.stride == 1 && round_up((g->height - 1) * g->line + g->width, rows) <
-                                   g->height * round_up(g->width, rows);
+    return g->a.stride == 1 && sdi_round_up((g->height - 1) * g->line + g->width, rows) <
+                                   g->height * sdi_round_up(g->width, rows);
 }
 
 static void choose_block(bf16_geometry *g, int64_t width)
@@ -55,7 +50,7 @@ static void choose_block(bf16_geometry *g, int64_t width)
     g->width = even_part(a->ow, width);
     if (g->width < a->ow && g->width % BF16_RUN)
         g->width = SDI_MIN((g->width / BF16_RUN + 1) * BF16_RUN, a->ow);
-    const int64_t line_runs = bf16_pieces(g->width, BF16_RUN);
+    const int64_t line_runs = sdi_pieces(g->width, BF16_RUN);
     g->height = even_part(a->oh, SDI_MIN(BLOCK_PIXELS / g->width, BF16_RUNS_MAX / line_runs));
     g->images = 1;
     if (g->width == a->ow && g->height == a->oh)
@@ -68,10 +63,10 @@ static bf16_geometry geometry_of(const bf16_isa *isa, const sdi_conv *a, sdi_act
 {
     bf16_geometry g = {.a = *a, .act = act, .out_line = a->ow};
     choose_block(&g, width);
-    g.down = bf16_pieces(a->oh, g.height);
-    g.across = bf16_pieces(a->ow, g.width);
-    g.blocks = bf16_pieces(a->n, g.images) * g.down * g.across;
-    g.phase = bf16_pieces((g.width - 1) * a->stride + a->wt->kw, a->stride);
+    g.down = sdi_pieces(a->oh, g.height);
+    g.across = sdi_pieces(a->ow, g.width);
+    g.blocks = sdi_pieces(a->n, g.images) * g.down * g.across;
+    g.phase = sdi_pieces((g.width - 1) * a->stride + a->wt->kw, a->stride);
     g.line = g.phase * a->stride;
     g.lines = (g.height - 1) * a->stride + a->wt->kh;
     /* The last run may read up to 15 places too many. Odd: blocks of channels in other sets. */
@@ -88,16 +83,13 @@ bf16_geometry sdi_x86_bf16_geometry_linear(const bf16_isa *isa, const sdi_linear
     return geometry_of(isa, &c, a->act, BLOCK_PIXELS);
 }
 
-bf16_geometry sdi_x86_bf16_geometry_conv(const bf16_isa *isa, const sdi_conv *a,
-                                         int64_t out_line)
+bf16_geometry sdi_x86_bf16_geometry_conv(const bf16_isa *isa, const sdi_conv *a)
 {
-    if (sdi_conv_is_linear(a) && out_line == a->ow) {
+    if (sdi_conv_is_linear(a)) {
         const sdi_linear linear = sdi_conv_as_linear(a);
         return sdi_x86_bf16_geometry_linear(isa, &linear);
     }
-    bf16_geometry g = geometry_of(isa, a, SDI_ACT_NONE, BLOCK_WIDTH);
-    g.out_line = out_line;
-    return g;
+    return geometry_of(isa, a, SDI_ACT_NONE, BLOCK_WIDTH);
 }
 
 int64_t sdi_x86_bf16_tap(const bf16_geometry *g, int64_t tap)

@@ -20,7 +20,7 @@ typedef struct bf16_geometry {
     int64_t down, across, blocks;  // blocks in a column and in a row of an image, in all
     int64_t phase, line, lines;    // places of a phase, of a line; lines of an image
     int64_t places;                // of a strip: its blocks of channels are so many apart
-    int64_t out_line;              // rows of out from one line to the next
+    int64_t out_line;              // rows of out from one line to the next: ow, or more
     int32_t flat;                  // runs cross the ends of lines and compute the halo in vain
 } bf16_geometry;
 
@@ -37,9 +37,7 @@ typedef struct bf16_run {
 } bf16_run;
 
 bf16_geometry sdi_x86_bf16_geometry_linear(const bf16_isa *isa, const sdi_linear *a);
-/* out_line: a->ow, or more where lines of out are left out. */
-bf16_geometry sdi_x86_bf16_geometry_conv(const bf16_isa *isa, const sdi_conv *a,
-                                         int64_t out_line);
+bf16_geometry sdi_x86_bf16_geometry_conv(const bf16_isa *isa, const sdi_conv *a);
 
 /* bf16_product.c: the product. */
 void sdi_x86_bf16_product(const bf16_isa *isa, const sdi_exec *exec, const bf16_geometry *g);

@@ -61,7 +61,9 @@ static bf16_geometry geometry_of_phase(const bf16_isa *isa, const sdi_conv *a,
     c.pad_left = 1 - phase % 2;
     c.out = every_second(a->out, first);
     c.residual = every_second(a->residual, first);
-    return sdi_x86_bf16_geometry_conv(isa, &c, a->ow); // a line of out is left out between two
+    bf16_geometry g = sdi_x86_bf16_geometry_conv(isa, &c);
+    g.out_line = a->ow; // a line of out is left out between two
+    return g;
 }
 
 typedef struct doubling {
@@ -126,7 +128,7 @@ void sdi_x86_bf16_conv(const bf16_isa *isa, const sdi_exec *exec, const sdi_conv
         conv_doubled(isa, exec, a);
         return;
     }
-    const bf16_geometry g = sdi_x86_bf16_geometry_conv(isa, a, a->ow);
+    const bf16_geometry g = sdi_x86_bf16_geometry_conv(isa, a);
     sdi_x86_bf16_product(isa, exec, &g);
 }
 
@@ -134,6 +136,6 @@ size_t sdi_x86_bf16_conv_scratch(const bf16_isa *isa, const sdi_conv *a, int32_t
 {
     if (is_doubled(isa, a))
         return conv_doubled_scratch(isa, a, workers);
-    const bf16_geometry g = sdi_x86_bf16_geometry_conv(isa, a, a->ow);
+    const bf16_geometry g = sdi_x86_bf16_geometry_conv(isa, a);
     return sdi_x86_bf16_product_scratch(isa, &g, workers);
 }

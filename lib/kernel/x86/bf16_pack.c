@@ -9,8 +9,6 @@
 
 enum { STRETCH = 2048 }; // elements of a row that are rounded at once, 32 channels of 64 taps
 
-typedef void (*fill_fn)(uint16_t *out, int64_t stride, const void *in, sdi_dtype type, int64_t k);
-
 typedef struct job {
     sdi_packed *w;
     int64_t row0, rows;
@@ -18,7 +16,6 @@ typedef struct job {
     sdi_dtype type;
     int32_t parts;
 } job;
-
 
 /* Where element (channel, tap) of a lane lies in its panel. */
 static inline int64_t place_of(const sdi_packed *w, int64_t channel, int64_t tap, int64_t lane)
@@ -34,7 +31,7 @@ static size_t pack_bytes(const sdi_packed *w, int32_t parts)
 }
 
 /* Writes whole blocks of 32, zeros behind the last. */
-static void to_bf16(uint16_t *out, const void *in, sdi_dtype type, int64_t count, fill_fn fill)
+static void to_bf16(uint16_t *out, const void *in, sdi_dtype type, int64_t count, bf16_fill fill)
 {
     float wide[STRETCH];
     if (type != SDI_F32 && type != SDI_F16 && type != SDI_BF16) {
@@ -47,7 +44,7 @@ static void to_bf16(uint16_t *out, const void *in, sdi_dtype type, int64_t count
 
 /* Channels c0 .. c0 + 31 of one row [k][taps] (NULL: zeros) to a lane of these steps. */
 static void pack_lane(const job *j, const char *row, int64_t c0, uint16_t *steps, int64_t lane,
-                      fill_fn fill)
+                      bf16_fill fill)
 {
     const int64_t taps = (int64_t)j->w->kh * j->w->kw;
     const int64_t count = row ? SDI_MIN(BF16_STEP, j->w->k - c0) * taps : 0;
@@ -68,7 +65,7 @@ static void pack_lane(const job *j, const char *row, int64_t c0, uint16_t *steps
 
 /* The same for kernels of more taps than fit. */
 static void pack_lane_large(const job *j, const char *row, int64_t c0, uint16_t *steps,
-                            int64_t lane, fill_fn fill)
+                            int64_t lane, bf16_fill fill)
 {
     const int64_t taps = (int64_t)j->w->kh * j->w->kw;
     for (int64_t i = 0; i < BF16_STEP * taps; i++) {
@@ -95,7 +92,7 @@ static void pack_panel(void *argument, int64_t index, int32_t worker)
     const int64_t taps = (int64_t)w->kh * w->kw, panel = index / j->parts;
     const size_t row_bytes = (size_t)(w->k * taps) * sdi_dtype_size(j->type);
     const bf16_isa *isa = &sdi_x86_bf16_avx2;
-    const fill_fn fill = index % j->parts ? isa->fill_rest : isa->fill_row;
+    const bf16_fill fill = index % j->parts ? isa->fill_rest : isa->fill_row;
     uint16_t *steps = (uint16_t *)w->data + index * bf16_panel_size(w);
     int any = 0;
     for (int64_t lane = 0; lane < BF16_LANES; lane++)

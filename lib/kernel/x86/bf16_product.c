@@ -50,9 +50,9 @@ typedef struct worker_state {
  * all threads are left; all pieces nearly alike. */
 static int64_t waiting_panels(const bf16_isa *isa, int64_t panels, int64_t blocks)
 {
-    const int64_t groups = SDI_MAX(bf16_pieces(panels, isa->waiting_panels),
-                                   bf16_pieces(isa->waiting_pieces, blocks));
-    return bf16_pieces(panels, SDI_MIN(groups, panels));
+    const int64_t groups = SDI_MAX(sdi_pieces(panels, isa->waiting_panels),
+                                   sdi_pieces(isa->waiting_pieces, blocks));
+    return sdi_pieces(panels, SDI_MIN(groups, panels));
 }
 
 static product product_of(const bf16_geometry *g, const bf16_isa *isa)
@@ -63,13 +63,13 @@ static product product_of(const bf16_geometry *g, const bf16_isa *isa)
     const int64_t blocks = bf16_channel_blocks(w);
     const int64_t bytes = steps > 1 ? isa->conv_range : isa->linear_range;
     const int64_t wanted = SDI_MAX(bytes / (steps * BF16_STEP_SIZE * 2), 1);
-    p.range_blocks = bf16_pieces(blocks, bf16_pieces(blocks, wanted));
+    p.range_blocks = sdi_pieces(blocks, sdi_pieces(blocks, wanted));
     p.terms = isa->parts > 1 ? 3 : 1;
-    p.passes = bf16_pieces(blocks, p.range_blocks) * p.terms;
+    p.passes = sdi_pieces(blocks, p.range_blocks) * p.terms;
     p.panels_a_piece =
         p.passes > 1 ? waiting_panels(isa, panels, g->blocks)
-                     : bf16_pieces(panels, SDI_MIN(panels, bf16_pieces(PIECES, g->blocks)));
-    p.groups = bf16_pieces(panels, p.panels_a_piece);
+                     : sdi_pieces(panels, SDI_MIN(panels, sdi_pieces(PIECES, g->blocks)));
+    p.groups = sdi_pieces(panels, p.panels_a_piece);
     p.shared = g->a.n * g->a.oh * g->a.ow <= FEW_ROWS;
     p.offset_bytes = sdi_scratch_round((size_t)(blocks * steps) * sizeof(int32_t));
     p.strip_part = sdi_x86_bf16_strip_size(g);
@@ -96,7 +96,7 @@ static void fill_piece(void *argument, int64_t index, int32_t worker)
 {
     (void)worker;
     const product *p = argument;
-    const int64_t k = p->g->a.wt->k, parts = bf16_pieces(k, FILL_CHANNELS);
+    const int64_t k = p->g->a.wt->k, parts = sdi_pieces(k, FILL_CHANNELS);
     const int64_t block = index / parts, k0 = index % parts * FILL_CHANNELS;
     sdi_x86_bf16_fill(p->g, p->isa, block, k0, SDI_MIN(k0 + FILL_CHANNELS, k),
                       shared_strip(p, block));
@@ -296,7 +296,7 @@ void sdi_x86_bf16_product(const bf16_isa *isa, const sdi_exec *exec, const bf16_
     const double work =
         rows * (double)(bf16_panel_size(g->a.wt) * bf16_panels(g->a.wt) * p.terms) / 8;
     if (p.shared)
-        sdi_parallel_work(exec, g->blocks * bf16_pieces(g->a.wt->k, FILL_CHANNELS), rows * k,
+        sdi_parallel_work(exec, g->blocks * sdi_pieces(g->a.wt->k, FILL_CHANNELS), rows * k,
                           fill_piece, &p);
     sdi_parallel_work(exec, g->blocks * p.groups, work, multiply_piece, &p);
 }

@@ -66,7 +66,7 @@ static void describe(const x86_product *p, int64_t block, x86_block *out)
     const geometry *g = p->operation;
     const sdi_conv *a = g->a;
     const rectangle r = rectangle_of(g, block);
-    const int64_t width = r.x1 - r.x0, tiles = ceil_div(width, p->isa->tile_rows);
+    const int64_t width = r.x1 - r.x0, tiles = sdi_pieces(width, p->isa->tile_rows);
     out->a_pitch = g->pitch;
     out->tile_count = 0;
     for (int64_t image = r.image0; image < r.image1; image++) {
@@ -126,7 +126,7 @@ static void fill(const x86_product *p, int64_t block, int64_t k0, int64_t k1, fl
 /* A size close to `wanted` that divides `whole` evenly, or nearly. */
 static int64_t even_part(int64_t whole, int64_t wanted)
 {
-    return ceil_div(whole, ceil_div(whole, SDI_MIN(SDI_MAX(wanted, 1), whole)));
+    return sdi_pieces(whole, sdi_pieces(whole, SDI_MIN(SDI_MAX(wanted, 1), whole)));
 }
 
 static geometry geometry_of(const x86_isa *isa, const sdi_conv *a)
@@ -137,15 +137,15 @@ static geometry geometry_of(const x86_isa *isa, const sdi_conv *a)
     g.oh = a->oh / g.scale;
     g.ow = a->ow / g.scale;
     g.width = even_part(g.ow, BLOCK_WIDTH);
-    const int64_t row_tiles = ceil_div(g.width, isa->tile_rows);
+    const int64_t row_tiles = sdi_pieces(g.width, isa->tile_rows);
     g.height = even_part(g.oh, SDI_MIN(BLOCK_PIXELS / g.width, TILES_MAX / row_tiles));
     g.images = 1;
     if (g.width == g.ow && g.height == g.oh)
         g.images = even_part(a->n, SDI_MIN(BLOCK_PIXELS / (g.width * g.height),
                                            TILES_MAX / (row_tiles * g.height)));
-    g.down = ceil_div(g.oh, g.height);
-    g.across = ceil_div(g.ow, g.width);
-    g.phase = ceil_div((g.width - 1) * a->stride + a->wt->kw, a->stride);
+    g.down = sdi_pieces(g.oh, g.height);
+    g.across = sdi_pieces(g.ow, g.width);
+    g.phase = sdi_pieces((g.width - 1) * a->stride + a->wt->kw, a->stride);
     g.line = g.phase * a->stride;
     g.lines = (g.height - 1) * a->stride + a->wt->kh;
     g.pitch = strip_pitch(g.images * g.lines * g.line + 7);
@@ -168,7 +168,7 @@ static x86_product product_of(const x86_isa *isa, const sdi_conv *a, geometry *g
         p.phase_out[3] = a->ow + 1;
     }
     p.work = a->n * g->oh * g->ow * panel_count(w) * panel_floats(w);
-    p.blocks = ceil_div(a->n, g->images) * g->down * g->across;
+    p.blocks = sdi_pieces(a->n, g->images) * g->down * g->across;
     p.strip_floats = g->pitch * w->k;
     p.shared = a->n * g->oh * g->ow <= FEW_PIXELS;
     const int32_t terms = a->stride > 1 ? isa->stride_k : isa->conv_k;

@@ -71,7 +71,7 @@ static void fill(const x86_product *p, int64_t block, int64_t k0, int64_t k1, fl
 static x86_product product_of(const x86_isa *isa, const sdi_linear *a, linear_rows *l)
 {
     const int64_t k = a->w->k;
-    *l = (linear_rows){a, ceil_div(a->m, isa->tile_rows)};
+    *l = (linear_rows){a, sdi_pieces(a->m, isa->tile_rows)};
     const int64_t rows = SDI_MIN(SDI_MAX(BLOCK_FLOATS / k, BLOCK_ROWS_MIN), BLOCK_ROWS_MAX);
     const int64_t block_tiles = rows / isa->tile_rows;
     x86_product p = {.isa = isa, .w = a->w, .bias = a->bias, .act = a->act,
@@ -79,10 +79,10 @@ static x86_product product_of(const x86_isa *isa, const sdi_linear *a, linear_ro
                      .tap_count = 1, .tiles_together = TILES_TOGETHER, .describe = describe,
                      .fill = fill, .operation = l};
     p.work = a->m * panel_count(a->w) * panel_floats(a->w);
-    p.blocks = ceil_div(l->tiles, block_tiles);
+    p.blocks = sdi_pieces(l->tiles, block_tiles);
     p.strip_floats = block_tiles * isa->strip_rows * k;
     p.shared = a->m <= FEW_ROWS || (a->m <= MANY_ROWS && a->w->n >= 4 * a->m);
-    p.k_block = ceil_div(k, ceil_div(k, isa->linear_k));
+    p.k_block = sdi_pieces(k, sdi_pieces(k, isa->linear_k));
     sdi_x86_product_divide(&p);
     return p;
 }

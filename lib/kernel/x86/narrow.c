@@ -8,6 +8,7 @@
 #include "kernel/x86/products.h"
 
 #include "base/attributes.h"
+#include "kernel/geometry.h"
 
 #include <string.h>
 
@@ -34,7 +35,7 @@ typedef struct narrow_worker {
 
 static int64_t output_groups(const narrow_run *r)
 {
-    return ceil_div(r->a->wt->n, NARROW_OUTPUTS);
+    return sdi_pieces(r->a->wt->n, NARROW_OUTPUTS);
 }
 
 static int64_t weight_floats(const narrow_run *r)
@@ -45,16 +46,16 @@ static int64_t weight_floats(const narrow_run *r)
 static size_t worker_bytes(const narrow_run *r)
 {
     return sizeof(narrow_worker) +
-           (size_t)round_up(PIXELS * r->taps * (int64_t)sizeof(float *), 64);
+           (size_t)sdi_round_up(PIXELS * r->taps * (int64_t)sizeof(float *), 64);
 }
 
 static narrow_run run_of(const x86_isa *isa, const sdi_conv *a)
 {
     const sdi_packed *w = a->wt;
     narrow_run r = {.isa = isa, .a = a, .taps = (int64_t)w->kh * w->kw};
-    r.w_pitch = round_up(w->k, NARROW_LANES);
-    r.across = ceil_div(a->ow, PIXELS);
-    r.width = ceil_div(a->ow, r.across);
+    r.w_pitch = sdi_round_up(w->k, NARROW_LANES);
+    r.across = sdi_pieces(a->ow, PIXELS);
+    r.width = sdi_pieces(a->ow, r.across);
     return r;
 }
 
@@ -81,16 +82,13 @@ static void find_rows(const narrow_run *r, int64_t line, int64_t x0, int64_t pix
     const sdi_conv *a = r->a;
     const int64_t image = line / a->oh;
     for (int64_t tap = 0; tap < r->taps; tap++) {
-        const int64_t y = line % a->oh * a->stride - a->pad_top + tap / a->wt->kw;
+        const int64_t y = sdi_resized_source(
+            line % a->oh * a->stride - a->pad_top + tap / a->wt->kw, a->h, a->up_h);
         const int64_t left = x0 * a->stride - a->pad_left + tap % a->wt->kw;
-        const int64_t source = y < 0 || y >= a->up_h ? -1 : image * a->h + y * a->h / a->up_h;
         for (int64_t p = 0; p < pixels; p++) {
-            const int64_t x = left + p * a->stride;
-            const int64_t column = a->up_w == a->w ? x : x * a->w / a->up_w;
-            const int outside = source < 0 || x < 0 || x >= a->up_w;
-            rows[p * r->taps + tap] =
-                outside ? r->zeros
-                        : (const float *)a->x.data + (source * a->w + column) * a->x.ld;
+            const int64_t x = sdi_resized_source(left + p * a->stride, a->w, a->up_w);
+            const int64_t row = (image * a->h + y) * a->w + x;
+            rows[p * r->taps + tap] = y < 0 || x < 0 ? r->zeros : sdi_x86_row_of(a->x, row, 0);
         }
     }
 }

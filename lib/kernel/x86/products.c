@@ -39,14 +39,14 @@ typedef struct worker_state {
 
 static int64_t groups_of(const x86_product *p)
 {
-    return ceil_div(panel_count(p->w), p->panels_a_piece);
+    return sdi_pieces(panel_count(p->w), p->panels_a_piece);
 }
 
 void sdi_x86_product_divide(x86_product *p)
 {
     const int64_t panels = panel_count(p->w);
-    const int64_t groups = SDI_MIN(panels, ceil_div(PIECES, p->blocks));
-    p->panels_a_piece = ceil_div(panels, groups);
+    const int64_t groups = SDI_MIN(panels, sdi_pieces(PIECES, p->blocks));
+    p->panels_a_piece = sdi_pieces(panels, groups);
 }
 
 /* Scratch of a worker: its state, unfinished tiles, summed taps, the strip. */
@@ -63,35 +63,35 @@ static int64_t taps_floats(const x86_product *p)
 static int64_t worker_floats(const x86_product *p)
 {
     return HEADER_FLOATS + c_floats(p) + taps_floats(p) +
-           (p->shared ? 0 : round_up(p->strip_floats, 16));
+           (p->shared ? 0 : sdi_round_up(p->strip_floats, 16));
 }
 
 static int64_t shared_floats(const x86_product *p)
 {
-    return p->shared ? p->blocks * round_up(p->strip_floats, 16) : 0;
+    return p->shared ? p->blocks * sdi_round_up(p->strip_floats, 16) : 0;
 }
 
 static int64_t offset_floats(const x86_product *p) // of 4 bytes, as the offsets of taps
 {
-    return round_up((int64_t)p->phases * p->tap_count, 16);
+    return sdi_round_up((int64_t)p->phases * p->tap_count, 16);
 }
 
 size_t sdi_x86_product_scratch(const x86_product *p, int32_t workers)
 {
-    return (size_t)(round_up(p->w->k, 16) + offset_floats(p) + shared_floats(p) +
+    return (size_t)(sdi_round_up(p->w->k, 16) + offset_floats(p) + shared_floats(p) +
                     workers * worker_floats(p)) * sizeof(float);
 }
 
 static float *shared_strip(const run *r, int64_t block)
 {
-    return r->shared + block * round_up(r->p->strip_floats, 16);
+    return r->shared + block * sdi_round_up(r->p->strip_floats, 16);
 }
 
 static void fill_piece(void *argument, int64_t index, int32_t worker)
 {
     const run *r = argument;
     const x86_product *p = r->p;
-    const int64_t ranges = ceil_div(p->w->k, FILL_COLUMNS), block = index / ranges;
+    const int64_t ranges = sdi_pieces(p->w->k, FILL_COLUMNS), block = index / ranges;
     const int64_t k0 = index % ranges * FILL_COLUMNS;
     p->fill(p, block, k0, SDI_MIN(k0 + FILL_COLUMNS, p->w->k), shared_strip(r, block), r->zeros);
 }
@@ -191,7 +191,7 @@ static void multiply_lanes(panel_work w, int32_t first, int32_t lane, int32_t co
 static int32_t fetch_step(const x86_product *p, const x86_block *block)
 {
     const int64_t tiles = (int64_t)block->tile_count * (PANEL / p->isa->tile_lanes);
-    return p->phases > 1 ? 0 : (int32_t)ceil_div(PANEL * sizeof(float), tiles);
+    return p->phases > 1 ? 0 : (int32_t)sdi_pieces(PANEL * sizeof(float), tiles);
 }
 
 static void multiply_panel(const run *r, const x86_block *block, int64_t panel,
@@ -248,7 +248,7 @@ static void multiply_piece(void *argument, int64_t index, int32_t worker)
 
 void sdi_x86_product_run(const x86_product *p, const sdi_exec *exec)
 {
-    const int64_t zeros = round_up(p->w->k, 16);
+    const int64_t zeros = sdi_round_up(p->w->k, 16);
     run r = {.p = p, .zeros = exec->scratch, .worker_floats = worker_floats(p)};
     r.taps = (int32_t *)(r.zeros + zeros);
     r.shared = r.zeros + zeros + offset_floats(p);
@@ -260,6 +260,6 @@ void sdi_x86_product_run(const x86_product *p, const sdi_exec *exec)
     for (int32_t i = 0; i < sdi_pool_size(pool); i++)
         *(worker_state *)(r.workers + i * r.worker_floats) = (worker_state){.block = -1};
     if (p->shared)
-        sdi_parallel_for(pool, p->blocks * ceil_div(p->w->k, FILL_COLUMNS), fill_piece, &r);
+        sdi_parallel_for(pool, p->blocks * sdi_pieces(p->w->k, FILL_COLUMNS), fill_piece, &r);
     sdi_parallel_for(pool, p->blocks * groups_of(p), multiply_piece, &r);
 }

@@ -10,6 +10,7 @@
 #ifndef SDI_KERNEL_X86_PRODUCTS_H
 #define SDI_KERNEL_X86_PRODUCTS_H
 
+#include "kernel/parallel.h"
 #include "kernel/x86/panel.h"
 #include "kernel/x86/x86.h"
 
@@ -136,20 +137,10 @@ static inline const float *sdi_x86_row_of(sdi_mat m, int64_t row, int64_t column
     return m.data ? (const float *)m.data + row * m.ld + column : NULL;
 }
 
-static inline int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
-static inline int64_t round_up(int64_t a, int64_t b)
-{
-    return ceil_div(a, b) * b;
-}
-
 /* An odd number of cache lines, so that consecutive k lie in different sets. */
 static inline int64_t strip_pitch(int64_t rows)
 {
-    return round_up(rows, 16) | 16;
+    return sdi_round_up(rows, 16) | 16;
 }
 
 /* The bias in the order of a panel's lanes; zero where there is none. */
